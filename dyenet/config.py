@@ -1,0 +1,100 @@
+"""Configs: mmengine ``Config`` files, ``--set`` overrides, and strict dataclasses out of their blocks.
+
+A key nobody reads is an error: an override must name a key that the config has, and ``build`` refuses keys
+that the dataclass lacks.
+"""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import difflib
+import typing
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from mmengine.config import Config
+
+from dyenet.errors import ConfigError
+
+T = TypeVar("T")
+
+
+def configs_dir() -> Path:
+    """The folder of shipped configs: beside the package in a checkout, inside it when installed."""
+    installed = Path(__file__).parent / "configs"
+    return installed if installed.is_dir() else Path(__file__).parent.parent / "configs"
+
+
+def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
+    """Reads a config file, a path or one relative to the shipped configs, and applies ``key=value`` overrides.
+
+    Raises ConfigError if the file is missing or an override names a key that the config lacks.
+    """
+    file = Path(path)
+    if not file.is_file():
+        file = configs_dir() / path
+    if not file.is_file() and file.suffix != ".py":
+        file = file.with_name(file.name + ".py")
+    if not file.is_file():
+        raise ConfigError(f"no config at {path}, nor at {configs_dir() / path}")
+    config = Config.fromfile(file)
+    apply_overrides(config, overrides)
+    return config
+
+
+def apply_overrides(config: Config, overrides: Sequence[str]) -> None:
+    """Sets ``a.b.c=value`` in place; the value is a Python literal, or a string where it is not one."""
+    for override in overrides:
+        key, separator, text = override.partition("=")
+        if not separator:
+            raise ConfigError(f"'{override}' is not of the form key=value")
+        try:
+            value = ast.literal_eval(text)
+        except (ValueError, SyntaxError):
+            value = text
+        node: Any = config
+        *parents, leaf = key.strip().split(".")
+        for depth, name in enumerate(parents):
+            node = _child(node, name, ".".join(parents[: depth + 1]))
+        _child(node, leaf, key)
+        node[int(leaf) if isinstance(node, list) else leaf] = value
+
+
+def _child(node: Any, name: str, where: str) -> Any:
+    if isinstance(node, list):
+        if name.isdigit() and int(name) < len(node):
+            return node[int(name)]
+        raise ConfigError(f"'{where}': the list has positions 0 to {len(node) - 1}")
+    if not isinstance(node, Mapping) and not hasattr(node, "keys"):
+        raise ConfigError(f"'{where}': there is nothing below '{where.rpartition('.')[0]}' in the config")
+    if name not in node:
+        raise ConfigError(f"unknown config key '{where}'{_hint(name, list(node.keys()))}")
+    return node[name]
+
+
+def _hint(name: str, known: Sequence[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1)
+    return f"; did you mean '{close[0]}'?" if close else f"; known here: {', '.join(sorted(map(str, known)))}"
+
+
+def build(cls: type[T], values: Mapping[str, Any] | None, where: str = "") -> T:
+    """An instance of the dataclass ``cls`` from a config block; nested dataclasses from nested blocks.
+
+    Raises ConfigError for a key that ``cls`` lacks, and for a ``Literal`` field given another value.
+    """
+    values = dict(values or {})
+    hints = typing.get_type_hints(cls)
+    fields = {f.name for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    for key in values:
+        if key not in fields:
+            raise ConfigError(f"unknown config key '{where}{key}'{_hint(key, sorted(fields))}")
+    for key, value in values.items():
+        hint = hints[key]
+        if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+            values[key] = build(hint, value, f"{where}{key}.")
+        elif typing.get_origin(hint) is typing.Literal and value not in typing.get_args(hint):
+            allowed = ", ".join(map(repr, typing.get_args(hint)))
+            raise ConfigError(f"config key '{where}{key}' is {value!r}; it may be {allowed}")
+    return cls(**values)

@@ -1,0 +1,1 @@
+"""The networks: nn.Modules without memory of a video."""

@@ -1,0 +1,104 @@
+"""What one round passes on: templates, starting points, tracklets, mask tubes (DyeNet, Sec. 3).
+
+An object id is the palette index of the given masks, 1..255, and never changes. Positions in tensors are
+separate and local to the call that made them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+from dyenet.structures.patches import MaskPatches
+
+
+@dataclass(frozen=True)
+class Template:
+    """An object as it looks in one frame (Sec. 3.1): ``embedding`` (D,) of unit length, ``patch`` of length 1.
+
+    ``given`` templates come from the masks the user gave and are never removed; the others were added by
+    template expansion, with ``similarity`` the cosine that let them in.
+    """
+
+    object_id: int
+    frame: int
+    patch: MaskPatches
+    embedding: Tensor
+    given: bool = True
+    similarity: float = 1.0
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """The candidate boxes of one frame: ``boxes`` (M, 4), ``objectness`` (M,) in [0, 1], ``embeddings`` (M, D)."""
+
+    boxes: Tensor
+    objectness: Tensor
+    embeddings: Tensor
+
+    def __len__(self) -> int:
+        return self.boxes.shape[0]
+
+
+@dataclass(frozen=True)
+class StartingPoint:
+    """A mask from which an object is propagated both ways: ``patch`` of length 1, ``similarity`` to a template."""
+
+    object_id: int
+    frame: int
+    patch: MaskPatches
+    similarity: float = 1.0
+    given: bool = False
+
+
+@dataclass
+class Tracklet:
+    """The masks that one starting point was extended to: frame -> ``MaskPatches`` of length 1."""
+
+    start: StartingPoint
+    patches: dict[int, MaskPatches]
+
+    @property
+    def object_id(self) -> int:
+        return self.start.object_id
+
+    @property
+    def similarity(self) -> float:
+        return self.start.similarity
+
+
+@dataclass
+class MaskTube:
+    """One object through the video: frame -> ``MaskPatches`` of length 1, and the tracklets linked into it."""
+
+    object_id: int
+    patches: dict[int, MaskPatches] = field(default_factory=dict)
+    tracklets: list[Tracklet] = field(default_factory=list)
+
+
+@dataclass
+class PropagationState:
+    """R masks on their way through the video.
+
+    ``frames`` and ``object_ids`` (lists of length R) say where and whose each row of ``patches`` is;
+    ``memory`` (R, ...) is the propagator's own, or None.
+    """
+
+    frames: list[int]
+    object_ids: list[int]
+    patches: MaskPatches
+    memory: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def select(self, rows: Sequence[int]) -> PropagationState:
+        """The given rows, in the given order."""
+        return PropagationState(
+            [self.frames[r] for r in rows],
+            [self.object_ids[r] for r in rows],
+            self.patches[rows],
+            None if self.memory is None else self.memory[list(rows)],
+        )
