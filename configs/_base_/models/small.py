@@ -1,0 +1,22 @@
+# The default on a laptop: a slim trunk, slim conv5-like heads, and the finer output on.
+model = dict(
+    type="DyeNet",
+    trunk=dict(type="SmallTrunk", norm="frozen_bn", dilations=(1, 2, 4, 2, 4)),
+    rpn=dict(type="ProposalNetwork", channels=128),
+    reid_head=dict(
+        type="ReIDHead", width=128, hidden_channels=256, output_channels=128, dilations=(1, 2, 1), norm="gn"
+    ),
+    propagation_head=dict(
+        type="PropagationHead",
+        width=128,
+        hidden_channels=256,
+        output_channels=128,
+        dilations=(1, 2, 1),
+        norm="gn",
+        attention="area",
+        mask_entry="channel",
+        fine_scale=2,
+        fine_output_channels=32,
+    ),
+    patch_size=28,
+)

@@ -1,0 +1,96 @@
+"""DyeNet: one trunk, three heads, joined (Fig. 2). It remembers nothing of a video."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torchvision.ops import roi_align
+
+from dyenet.models import propagation_head, proposals, reid_head, trunk  # noqa: F401  (registers the parts)
+from dyenet.models.propagation_head import PropagationHead, PropagationOutput
+from dyenet.models.proposals import ProposalNetwork, Proposals
+from dyenet.models.reid_head import ReIDHead
+from dyenet.models.trunk import Trunk
+from dyenet.registry import MODELS
+from dyenet.structures import FrameFeatures
+
+
+@MODELS.register_module()
+class DyeNet(nn.Module):
+    """The parts are config blocks; channel counts are passed from the trunk to the heads.
+
+    ``patch_size`` is m, the side of a RoI in cells (28 in the paper).
+    """
+
+    stride = 8
+
+    def __init__(
+        self,
+        *,
+        trunk: dict[str, Any],
+        rpn: dict[str, Any],
+        reid_head: dict[str, Any],
+        propagation_head: dict[str, Any],
+        patch_size: int = 28,
+    ) -> None:
+        super().__init__()
+        self.trunk: Trunk = MODELS.build(trunk)
+        channels, fine_channels = self.trunk.out_channels, self.trunk.fine_channels
+        self.rpn: ProposalNetwork = MODELS.build({"in_channels": channels, **rpn})
+        self.reid_head: ReIDHead = MODELS.build({"in_channels": channels, **reid_head})
+        self.propagation_head: PropagationHead = MODELS.build(
+            {"in_channels": channels, "fine_channels": fine_channels, **propagation_head}
+        )
+        self.patch_size = patch_size
+        self.embedding_dim = self.reid_head.embedding_dim
+
+    def extract_features(self, images: Tensor) -> FrameFeatures:
+        """(B, 3, H, W) RGB in 0..255, uint8 or float -> the features of B frames."""
+        coarse, fine = self.trunk(images)
+        height, width = images.shape[-2:]
+        return FrameFeatures(coarse, fine if self.propagation_head.fine_scale > 1 else None, (height, width))
+
+    def propose(
+        self, features: FrameFeatures, *, max_proposals: int = 100, nms_iou: float = 0.7
+    ) -> list[Proposals]:
+        """Candidate boxes of every frame, highest objectness first."""
+        return self.rpn(features.coarse, features.image_size, max_proposals=max_proposals, nms_iou=nms_iou)
+
+    def roi_features(self, features: FrameFeatures, boxes: Tensor, rows: Tensor) -> Tensor:
+        """RoIAlign of ``boxes`` (R, 4) in frames ``rows`` (R,) of the batch -> (R, C, m, m)."""
+        return _roi_align(features.coarse, boxes, rows, self.patch_size, 1 / self.stride)
+
+    def fine_roi_features(self, features: FrameFeatures, boxes: Tensor, rows: Tensor) -> Tensor | None:
+        """The same from the 1/4 map, (R, Cf, sm, sm); None unless the finer output is on."""
+        if features.fine is None:
+            return None
+        size = self.patch_size * self.propagation_head.fine_scale
+        return _roi_align(features.fine, boxes, rows, size, 2 / self.stride)
+
+    def embed(self, roi: Tensor) -> Tensor:
+        """(R, C, m, m) -> (R, D) embeddings of unit length (Sec. 3.1)."""
+        return self.reid_head.embed(roi)
+
+    def segment(self, roi: Tensor) -> Tensor:
+        """(R, C, m, m) -> (R, m, m) mask logits (Sec. 3.1)."""
+        return self.reid_head.segment(roi)
+
+    def begin(self, roi: Tensor, masks: Tensor) -> Tensor:
+        """(R, C, m, m), (R, m, m) in [0, 1] -> the hidden state at starting points (R, d, m, m)."""
+        return self.propagation_head.begin(roi, masks)
+
+    def propagate(
+        self, roi: Tensor, warped_hidden: Tensor, fine_roi: Tensor | None = None
+    ) -> PropagationOutput:
+        """One step of the recurrence (Eqs. 1 and 2)."""
+        return self.propagation_head(roi, warped_hidden, fine_roi)
+
+
+def _roi_align(maps: Tensor, boxes: Tensor, rows: Tensor, size: int, scale: float) -> Tensor:
+    rois = torch.cat([rows[:, None].to(maps.dtype), boxes.to(maps.dtype)], dim=1)
+    if maps.dtype == torch.bfloat16:  # torchvision's kernels know no bf16, and its coordinates are too coarse
+        rois = torch.cat([rows[:, None].float(), boxes.float()], dim=1)
+        return roi_align(maps.float(), rois, size, scale, sampling_ratio=2, aligned=True).to(maps.dtype)
+    return roi_align(maps, rois, size, scale, sampling_ratio=2, aligned=True)

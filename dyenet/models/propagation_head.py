@@ -1,0 +1,154 @@
+"""Recurrent mask propagation with region attention, Re-MP (DyeNet Sec. 3.2, Eqs. 1 and 2, Fig. 3c)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from dyenet.models.blocks import NormName, initialise
+from dyenet.models.conv5 import Conv5, OutputNetwork
+from dyenet.registry import MODELS
+
+
+@dataclass(frozen=True)
+class PropagationOutput:
+    """``logits`` (R, s, s) of the mask y_j, ``hidden`` (R, d', m, m) for the next step, ``attention`` (R, m, m)."""
+
+    logits: Tensor
+    hidden: Tensor
+    attention: Tensor
+
+
+class RegionAttention(nn.Module):
+    """a_j: one 3x3 convolution and a softmax over the box's cells (facts D5-D7).
+
+    ``rescale`` "area" multiplies the softmax by the number of cells, so that its mean is 1; "max" divides by the
+    largest value; "none" leaves the softmax as the paper writes it.
+    """
+
+    def __init__(self, channels: int, *, rescale: Literal["area", "max", "none"]) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels, 1, 3, padding=1)
+        self.rescale = rescale
+        nn.init.normal_(self.conv.weight, std=0.01)
+        nn.init.zeros_(self.conv.bias)  # type: ignore[arg-type]
+
+    def forward(self, warped_hidden: Tensor) -> Tensor:
+        """(R, d, m, m) -> (R, m, m)."""
+        scores = self.conv(warped_hidden)[:, 0].float()
+        attention = scores.flatten(1).softmax(dim=1)
+        if self.rescale == "area":
+            attention = attention * attention.shape[1]
+        elif self.rescale == "max":
+            attention = attention / attention.amax(dim=1, keepdim=True)
+        return attention.reshape(scores.shape)
+
+
+class FineOutput(nn.Module):
+    """A learned upsampling of the output network's features by 2 or 4, fed by the trunk's 1/4 map.
+
+    Not in the paper: an m x m patch caps the accuracy of large objects whatever the network does.
+    """
+
+    def __init__(self, in_channels: int, fine_channels: int, *, scale: Literal[2, 4], channels: int) -> None:
+        super().__init__()
+        self.scale = scale
+        self.reduce = nn.Conv2d(in_channels, channels, 1)
+        self.lateral = nn.Conv2d(fine_channels, channels, 1)
+        self.refine = nn.Sequential(
+            nn.Conv2d(2 * channels, channels, 3, padding=1),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(channels, channels, 3, padding=1),
+            nn.ReLU(inplace=True),
+        )
+        self.correction = nn.Conv2d(channels, 1, 1)
+        initialise(self)
+        nn.init.zeros_(self.correction.weight)  # starts as plain bilinear upsampling
+
+    def forward(self, features: Tensor, logits: Tensor, fine_roi: Tensor) -> Tensor:
+        """(R, C, m, m), (R, m, m) and (R, Cf, sm, sm) -> (R, sm, sm) logits."""
+        size = fine_roi.shape[-2:]
+        coarse = F.interpolate(self.reduce(features), size=size, mode="bilinear")
+        refined = self.refine(torch.cat([coarse, self.lateral(fine_roi)], dim=1))
+        upsampled = F.interpolate(logits[:, None], size=size, mode="bilinear")
+        return (upsampled + self.correction(refined))[:, 0]
+
+
+@MODELS.register_module()
+class PropagationHead(nn.Module):
+    """N_R (conv5_x over [x_j, h_(j-1)->j]), region attention and N_O.
+
+    ``mask_entry`` says how a mask enters the recurrence (facts D2): "gate" multiplies the first hidden state
+    N_R(0, x_i) by it; "channel" also carries the mask as one more channel of the hidden state, so that it is
+    warped along and seen by N_R at every step. ``attention`` None leaves region attention out (Table 1).
+    ``fine_scale`` 2 or 4 adds the finer output; 1 is the paper's.
+    """
+
+    def __init__(
+        self,
+        *,
+        in_channels: int,
+        fine_channels: int,
+        width: int = 512,
+        hidden_channels: int = 2048,
+        output_channels: int = 256,
+        dilations: Sequence[int] = (2, 2, 2),
+        norm: NormName = "frozen_bn",
+        attention: Literal["area", "max", "none"] | None = "area",
+        mask_entry: Literal["gate", "channel"] = "gate",
+        fine_scale: Literal[1, 2, 4] = 1,
+        fine_output_channels: int = 32,
+    ) -> None:
+        super().__init__()
+        self.mask_channels = int(mask_entry == "channel")
+        self.memory_channels = hidden_channels + self.mask_channels
+        self.conv5 = Conv5(
+            in_channels,
+            width=width,
+            out_channels=hidden_channels,
+            stride=1,
+            dilations=dilations,
+            norm=norm,
+            extra_channels=self.memory_channels,
+        )
+        self.attention = None if attention is None else RegionAttention(hidden_channels, rescale=attention)
+        self.output = OutputNetwork(hidden_channels, output_channels)
+        self.fine = (
+            None
+            if fine_scale == 1
+            else FineOutput(output_channels, fine_channels, scale=fine_scale, channels=fine_output_channels)
+        )
+        self.fine_scale = fine_scale
+
+    def begin(self, roi: Tensor, masks: Tensor) -> Tensor:
+        """The hidden state at a starting point: N_R(0, x_i) * y (facts D2).
+
+        ``roi`` (R, C, m, m), ``masks`` (R, m, m) in [0, 1] -> (R, d', m, m), d' with the mask's channel if any.
+        """
+        masks = masks[:, None].to(roi.dtype)
+        zeros = roi.new_zeros(len(roi), self.memory_channels - self.mask_channels, *roi.shape[-2:])
+        parts = [roi, zeros, masks] if self.mask_channels else [roi, zeros]
+        hidden = self.conv5(torch.cat(parts, dim=1)) * masks
+        return torch.cat([hidden, masks], dim=1) if self.mask_channels else hidden
+
+    def forward(self, roi: Tensor, warped_hidden: Tensor, fine_roi: Tensor | None = None) -> PropagationOutput:
+        """One step: ``roi`` x_j (R, C, m, m), ``warped_hidden`` (R, d', m, m), ``fine_roi`` (R, Cf, sm, sm)."""
+        hidden = self.conv5(torch.cat([roi, warped_hidden], dim=1))  # Eq. 1
+        attended, attention = hidden, hidden.new_ones(hidden.shape[0], *hidden.shape[-2:])
+        if self.attention is not None:
+            attention = self.attention(warped_hidden[:, : self.memory_channels - self.mask_channels])
+            attended = hidden * attention[:, None].to(hidden.dtype)
+        features = self.output.features(attended)
+        logits = coarse = self.output.conv3(features)[:, 0]  # Eq. 2
+        if self.fine is not None:
+            if fine_roi is None:
+                raise ValueError("this head has the finer output on and needs fine_roi")
+            logits = self.fine(features, logits, fine_roi)
+        if self.mask_channels:
+            hidden = torch.cat([hidden, coarse.sigmoid()[:, None].to(hidden.dtype)], dim=1)
+        return PropagationOutput(logits, hidden, attention)
