@@ -15,7 +15,9 @@ from mmengine.registry import OPTIM_WRAPPERS as MMENGINE_OPTIM_WRAPPERS
 from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
 from mmengine.registry import Registry
 
-MODELS = Registry("model", parent=MMENGINE_MODELS, scope="dyenet", locations=["dyenet.models", "dyenet.training"])
+MODELS = Registry(
+    "model", parent=MMENGINE_MODELS, scope="dyenet", locations=["dyenet.models", "dyenet.training"]
+)
 """Networks, heads, losses (dyenet.models) and the wrappers that train them (dyenet.training)."""
 
 FLOWS = Registry("flow", scope="dyenet", locations=["dyenet.models.flow"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from itertools import pairwise
 from typing import Literal
 
@@ -47,8 +46,7 @@ def residual_stage(
     """
     make_norm = NORMS[norm]
     out_channels = planes * block.expansion
-    kwargs = {"norm_layer": make_norm, "base_width": base_width}
-    if block is BasicBlock:  # torchvision's BasicBlock has no dilation and one width
+    if block is BasicBlock:  # torchvision's has no dilation and one width
         assert set(dilations) == {1}
     blocks: list[nn.Module] = []
     for index, dilation in enumerate(dilations):
@@ -59,8 +57,17 @@ def residual_stage(
             downsample = nn.Sequential(
                 nn.Conv2d(in_channels, out_channels, 1, stride, bias=False), make_norm(out_channels)
             )
-        make_block = partial(block, in_channels, planes, stride if first else 1, downsample, dilation=dilation)
-        blocks.append(make_block(**kwargs))
+        blocks.append(
+            block(
+                in_channels,
+                planes,
+                stride if first else 1,
+                downsample,
+                base_width=base_width,
+                dilation=dilation,
+                norm_layer=make_norm,
+            )
+        )
         in_channels = out_channels
     return nn.Sequential(*blocks)
 

@@ -21,7 +21,9 @@ def load_imagenet_resnet(network: DyeNet, state: Mapping[str, Tensor]) -> None:
     """torchvision's ImageNet ``resnet50`` / ``resnet101`` state dict: conv1..layer3 to the trunk, layer4 to the
     three copies of conv5_x. The classifier is left out; every other key must be used and fit.
     """
-    _load_resnet(network, {k: v for k, v in state.items() if k not in _UNUSED_IMAGENET}, "the ImageNet ResNet")
+    _load_resnet(
+        network, {k: v for k, v in state.items() if k not in _UNUSED_IMAGENET}, "the ImageNet ResNet"
+    )
 
 
 def load_deeplabv3_resnet(network: DyeNet, state: Mapping[str, Tensor]) -> None:

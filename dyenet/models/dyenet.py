@@ -8,7 +8,6 @@ import torch
 from torch import Tensor, nn
 from torchvision.ops import roi_align
 
-from dyenet.models import propagation_head, proposals, reid_head, trunk  # noqa: F401  (registers the parts)
 from dyenet.models.propagation_head import PropagationHead, PropagationOutput
 from dyenet.models.proposals import ProposalNetwork, Proposals
 from dyenet.models.reid_head import ReIDHead

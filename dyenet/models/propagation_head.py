@@ -136,7 +136,9 @@ class PropagationHead(nn.Module):
         hidden = self.conv5(torch.cat(parts, dim=1)) * masks
         return torch.cat([hidden, masks], dim=1) if self.mask_channels else hidden
 
-    def forward(self, roi: Tensor, warped_hidden: Tensor, fine_roi: Tensor | None = None) -> PropagationOutput:
+    def forward(
+        self, roi: Tensor, warped_hidden: Tensor, fine_roi: Tensor | None = None
+    ) -> PropagationOutput:
         """One step: ``roi`` x_j (R, C, m, m), ``warped_hidden`` (R, d', m, m), ``fine_roi`` (R, Cf, sm, sm)."""
         hidden = self.conv5(torch.cat([roi, warped_hidden], dim=1))  # Eq. 1
         attended, attention = hidden, hidden.new_ones(hidden.shape[0], *hidden.shape[-2:])

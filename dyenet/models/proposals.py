@@ -61,7 +61,10 @@ class ProposalNetwork(nn.Module):
         objectness, deltas, anchors = self._predict(coarse, image_size)
         decoded = self.rpn.box_coder.decode(deltas.float(), anchors).reshape(len(coarse), -1, 4)
         scores = objectness.float().sigmoid().reshape(len(coarse), -1)
-        return [self._select(b, s, image_size, max_proposals, nms_iou) for b, s in zip(decoded, scores, strict=True)]
+        return [
+            self._select(b, s, image_size, max_proposals, nms_iou)
+            for b, s in zip(decoded, scores, strict=True)
+        ]
 
     def _select(
         self, boxes: Tensor, scores: Tensor, image_size: tuple[int, int], max_proposals: int, nms_iou: float
@@ -82,20 +85,19 @@ class ProposalNetwork(nn.Module):
         targets = [{"boxes": b.to(coarse.device, torch.float32)} for b in boxes]
         labels, matched = self.rpn.assign_targets_to_anchors(anchors, targets)
         regression = self.rpn.box_coder.encode(matched, anchors)
-        loss_objectness, loss_box = self.rpn.compute_loss(objectness.float(), deltas.float(), labels, regression)
+        loss_objectness, loss_box = self.rpn.compute_loss(
+            objectness.float(), deltas.float(), labels, regression
+        )
         return {"loss_objectness": loss_objectness, "loss_box": loss_box}
 
     def _predict(self, coarse: Tensor, image_size: tuple[int, int]) -> tuple[Tensor, Tensor, list[Tensor]]:
         # torchvision takes the stride as image // grid, so it must be told the padded size (facts sec. 5).
         padded = coarse.new_empty((len(coarse), 3, 8 * coarse.shape[2], 8 * coarse.shape[3]), device="meta")
-        images = ImageList(padded.to("meta"), [image_size] * len(coarse))
-        anchors = self._anchors(images, coarse)
+        images = ImageList(padded, [image_size] * len(coarse))
+        anchors = [a.to(coarse.device) for a in self.rpn.anchor_generator(images, [coarse.float()])]
         objectness, deltas = self.rpn.head([coarse])
         objectness, deltas = concat_box_prediction_layers(objectness, deltas)
         return objectness, deltas, anchors
-
-    def _anchors(self, images: ImageList, coarse: Tensor) -> list[Tensor]:
-        return [a.to(coarse.device) for a in self.rpn.anchor_generator(images, [coarse.float()])]
 
 
 class _SlimRPNHead(RPNHead):
@@ -103,9 +105,11 @@ class _SlimRPNHead(RPNHead):
 
     def __init__(self, in_channels: int, channels: int, num_anchors: int) -> None:
         super().__init__(in_channels, num_anchors)
-        self.conv = nn.Sequential(nn.Sequential(nn.Conv2d(in_channels, channels, 3, padding=1), nn.ReLU(inplace=True)))
+        first = nn.Conv2d(in_channels, channels, 3, padding=1)
+        self.conv = nn.Sequential(first, nn.ReLU(inplace=True))
         self.cls_logits = nn.Conv2d(channels, num_anchors, 1)
         self.bbox_pred = nn.Conv2d(channels, num_anchors * 4, 1)
-        for layer in (self.conv[0][0], self.cls_logits, self.bbox_pred):
+        for layer in (first, self.cls_logits, self.bbox_pred):
             nn.init.normal_(layer.weight, std=0.01)
+            assert layer.bias is not None
             nn.init.zeros_(layer.bias)

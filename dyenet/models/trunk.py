@@ -142,7 +142,8 @@ class ExternalTrunk(Trunk):
             if not Path(path).is_file():
                 raise ConfigError(f"the trunk's file {path} is missing; set trunk.file and trunk.weights")
         spec = importlib.util.spec_from_file_location(Path(file).stem, file)
-        assert spec is not None and spec.loader is not None
+        assert spec is not None
+        assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
         net = getattr(module, class_name).from_file(weights).eval().requires_grad_(False)
@@ -151,7 +152,7 @@ class ExternalTrunk(Trunk):
         net.get_submodule(fine_module).register_forward_hook(lambda _m, _i, out: self._fine.append(out))
         self.out_channels, self.fine_channels = net.out_channels, fine_channels
 
-    def _apply(self, fn, recurse=True):  # type: ignore[no-untyped-def]
+    def _apply(self, fn, recurse=True):
         self._net[0]._apply(fn, recurse)
         return super()._apply(fn, recurse)
 

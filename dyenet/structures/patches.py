@@ -76,7 +76,9 @@ class MaskPatches:
 
     def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> MaskPatches:
         """Moves to ``device``; ``dtype`` is that of the probabilities (boxes stay float32)."""
-        return MaskPatches(self.boxes.to(device), self.probabilities.to(device, dtype or self.probabilities.dtype))
+        return MaskPatches(
+            self.boxes.to(device), self.probabilities.to(device, dtype or self.probabilities.dtype)
+        )
 
     def areas(self, threshold: float = 0.5) -> Tensor:
         """(R,) float: the area in pixels of the cells with probability >= threshold."""
@@ -130,7 +132,10 @@ class MaskPatches:
         v = ((torch.arange(top, bottom, device=device) + 0.5 - y0) / (y1 - y0)) * 2 - 1
         grid = torch.stack(torch.meshgrid(u, v, indexing="xy"), dim=-1)[None]
         values = F.grid_sample(
-            self.probabilities[row].float().reshape(1, 1, s, s), grid, align_corners=False, padding_mode="border"
+            self.probabilities[row].float().reshape(1, 1, s, s),
+            grid,
+            align_corners=False,
+            padding_mode="border",
         )
         return window, values[0, 0]
 
@@ -162,9 +167,7 @@ def cell_centres(boxes: Tensor, size: int) -> Tensor:
     steps = (torch.arange(size, device=boxes.device, dtype=boxes.dtype) + 0.5) / size
     x = boxes[:, None, 0] + steps * (boxes[:, 2] - boxes[:, 0])[:, None]  # (R, size)
     y = boxes[:, None, 1] + steps * (boxes[:, 3] - boxes[:, 1])[:, None]
-    return torch.stack(
-        [x[:, None, :].expand(-1, size, -1), y[:, :, None].expand(-1, -1, size)], dim=-1
-    )
+    return torch.stack([x[:, None, :].expand(-1, size, -1), y[:, :, None].expand(-1, -1, size)], dim=-1)
 
 
 def enlarge_boxes(boxes: Tensor, ratio: float, image_size: tuple[int, int]) -> Tensor:
@@ -188,7 +191,9 @@ def mask_boxes(masks: Tensor) -> Tensor:
     out = []
     for axis_hits, length in ((masks.any(1), width), (masks.any(2), height)):
         index = torch.arange(length, device=masks.device, dtype=torch.float32)
-        out.append((torch.where(axis_hits, index, length).amin(1), torch.where(axis_hits, index, -1).amax(1) + 1))
+        out.append(
+            (torch.where(axis_hits, index, length).amin(1), torch.where(axis_hits, index, -1).amax(1) + 1)
+        )
     boxes = torch.stack([out[0][0], out[1][0], out[0][1], out[1][1]], dim=1)
     return boxes * masks.flatten(1).any(1)[:, None]
 
@@ -202,7 +207,8 @@ def patch_iou(a: MaskPatches, b: MaskPatches, *, threshold: float = 0.5, resolut
     pair_a = a[torch.arange(ra, device=a.boxes.device).repeat_interleave(rb)]
     pair_b = b[torch.arange(rb, device=b.boxes.device).repeat(ra)]
     joint = torch.cat(
-        [torch.minimum(pair_a.boxes, pair_b.boxes)[:, :2], torch.maximum(pair_a.boxes, pair_b.boxes)[:, 2:]], dim=1
+        [torch.minimum(pair_a.boxes, pair_b.boxes)[:, :2], torch.maximum(pair_a.boxes, pair_b.boxes)[:, 2:]],
+        dim=1,
     )
     points = cell_centres(joint, resolution)
     in_a = pair_a.sample(points) >= threshold

@@ -54,7 +54,9 @@ class ArrayVideo:
                     f"{frames[0].shape[1]}x{frames[0].shape[0]}; all frames must have one size"
                 )
         self._frames = frames
-        self.names: Sequence[str] = list(names) if names is not None else [f"{i:05d}" for i in range(len(frames))]
+        self.names: Sequence[str] = (
+            list(names) if names is not None else [f"{i:05d}" for i in range(len(frames))]
+        )
         if len(self.names) != len(frames):
             raise InputError(f"{len(self.names)} names were given for {len(frames)} frames")
         self.size: tuple[int, int] = (frames[0].shape[0], frames[0].shape[1])

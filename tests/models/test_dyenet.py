@@ -1,0 +1,200 @@
+import pytest
+import torch
+
+from dyenet.config import load_config
+from dyenet.models.blocks import fuse_frozen_norms
+from dyenet.models.conv5 import Conv5
+from dyenet.models.dyenet import DyeNet
+from dyenet.models.propagation_head import PropagationHead, RegionAttention
+from dyenet.registry import MODELS
+
+
+def build(name: str, **overrides) -> DyeNet:
+    config = load_config(f"dyenet/{name}.py", [f"{k}={v}" for k, v in overrides.items()])
+    torch.manual_seed(0)
+    return MODELS.build(config.model).eval()
+
+
+def millions(module: torch.nn.Module) -> float:
+    frozen = sum(b.numel() for n, b in module.named_buffers() if n.endswith((".weight", ".bias")))
+    return (sum(p.numel() for p in module.parameters()) + frozen) / 1e6
+
+
+def test_r101_has_the_paper_s_parameter_counts():
+    with torch.device("meta"):
+        network = MODELS.build(load_config("dyenet/r101.py").model)
+    assert millions(network.trunk) == pytest.approx(27.6, abs=0.1)
+    assert millions(network.reid_head.mask_conv5) == pytest.approx(15.0, abs=0.05)
+    assert millions(network.reid_head.embedding_conv5) == pytest.approx(15.0, abs=0.05)
+    # [x, h] widens conv1 (1x1, 512) and the projection (1x1, 2048) of the first block by 2048 inputs
+    widened = (512 + 2048) * 2048 / 1e6
+    assert millions(network.propagation_head.conv5) == pytest.approx(15.0 + widened, abs=0.05)
+
+
+@pytest.mark.parametrize(("height", "width"), [(64, 96), (61, 93)])
+def test_small_runs_on_any_size_and_says_where_its_cells_are(height, width):
+    network = build("small")
+    with torch.inference_mode():
+        features = network.extract_features(torch.randint(0, 256, (2, 3, height, width), dtype=torch.uint8))
+        assert features.coarse.shape == (2, 256, 8, 12)
+        assert features.fine is not None
+        assert features.fine.shape == (2, 64, 16, 24)
+        assert features.image_size == (height, width)
+        boxes, rows = torch.tensor([[4.0, 4.0, 40.0, 40.0], [0.0, 0.0, 90.0, 60.0]]), torch.tensor([0, 1])
+        roi = network.roi_features(features, boxes, rows)
+        assert roi.shape == (2, 256, 28, 28)
+        assert torch.allclose(network.embed(roi).norm(dim=1), torch.ones(2), atol=1e-5)
+        assert network.segment(roi).shape == (2, 28, 28)
+        hidden = network.begin(roi, torch.ones(2, 28, 28))
+        output = network.propagate(roi, hidden, network.fine_roi_features(features, boxes, rows))
+        assert output.logits.shape == (2, 56, 56)
+        assert output.hidden.shape == hidden.shape
+
+
+def test_proposals_are_inside_the_frame_sorted_and_bounded():
+    network = build("small")
+    with torch.inference_mode():
+        features = network.extract_features(torch.randint(0, 256, (1, 3, 100, 150), dtype=torch.uint8))
+        (proposals,) = network.propose(features, max_proposals=7)
+    assert 0 < len(proposals) <= 7
+    assert proposals.boxes.min() >= 0
+    assert (proposals.boxes.max(0).values <= torch.tensor([150.0, 100.0, 150.0, 100.0])).all()
+    assert (proposals.objectness.diff() <= 0).all()
+
+
+def test_anchors_sit_on_a_stride_of_eight_whatever_the_frame_size():
+    network = build("small")
+    coarse = torch.zeros(1, 256, 60, 107)  # 854 // 107 would be 7
+    _, _, anchors = network.rpn._predict(coarse, (480, 854))
+    centres = (anchors[0][:, :2] + anchors[0][:, 2:]) / 2
+    assert centres.max(0).values.tolist() == [106 * 8, 59 * 8]
+
+
+def test_rpn_losses_have_a_graph_and_take_empty_truth():
+    network = build("small")
+    coarse = torch.randn(2, 256, 8, 8)
+    losses = network.rpn.losses(coarse, (64, 64), [torch.tensor([[8.0, 8.0, 40.0, 40.0]]), torch.zeros(0, 4)])
+    sum(losses.values()).backward()
+    assert all(p.grad is not None for p in network.rpn.parameters())
+
+
+@pytest.mark.parametrize(("rescale", "total"), [("none", 1.0), ("area", 36.0)])
+def test_attention_sums(rescale, total):
+    attention = RegionAttention(4, rescale=rescale)(torch.randn(2, 4, 6, 6))
+    assert torch.allclose(attention.sum((1, 2)), torch.full((2,), total), atol=1e-4)
+
+
+def test_attention_by_max_peaks_at_one():
+    attention = RegionAttention(4, rescale="max")(torch.randn(2, 4, 6, 6))
+    assert torch.allclose(attention.amax((1, 2)), torch.ones(2))
+
+
+def head(**kwargs) -> PropagationHead:
+    defaults = dict(in_channels=8, fine_channels=4, width=8, hidden_channels=16, output_channels=8, norm="gn")
+    return PropagationHead(**{**defaults, **kwargs})
+
+
+def test_the_first_hidden_state_is_zero_outside_the_mask():
+    masks = torch.zeros(1, 14, 14)
+    masks[0, 3:9, 4:10] = 1
+    hidden = head().begin(torch.randn(1, 8, 14, 14), masks)
+    assert hidden[0, :, masks[0] == 0].abs().max() == 0
+    assert hidden[0, :, masks[0] == 1].abs().max() > 0
+
+
+def test_the_mask_rides_along_as_a_channel():
+    propagation = head(mask_entry="channel")
+    masks = torch.rand(2, 14, 14)
+    hidden = propagation.begin(torch.randn(2, 8, 14, 14), masks)
+    assert hidden.shape == (2, 17, 14, 14)
+    assert torch.equal(hidden[:, -1], masks)
+    output = propagation(torch.randn(2, 8, 14, 14), hidden)
+    assert torch.allclose(output.hidden[:, -1], output.logits.sigmoid())
+
+
+def test_without_attention_the_hidden_state_goes_to_the_output_as_it_is():
+    plain = head(attention=None)
+    output = plain(torch.randn(1, 8, 14, 14), torch.randn(1, 16, 14, 14))
+    assert output.attention.unique().tolist() == [1]
+    assert torch.allclose(plain.output(output.hidden), output.logits)
+
+
+def test_the_hidden_state_passed_on_is_the_raw_one():
+    attended = head(attention="area")
+    output = attended(torch.randn(1, 8, 14, 14), torch.randn(1, 16, 14, 14))
+    enhanced = output.hidden * output.attention[:, None]
+    assert torch.allclose(attended.output(enhanced), output.logits, atol=1e-5)
+    assert not torch.allclose(attended.output(output.hidden), output.logits, atol=1e-3)
+
+
+def test_the_finer_output_starts_as_bilinear_upsampling():
+    fine, roi, hidden = (
+        head(fine_scale=2, attention=None),
+        torch.randn(1, 8, 14, 14),
+        torch.randn(1, 16, 14, 14),
+    )
+    output = fine(roi, hidden, torch.randn(1, 4, 28, 28))
+    coarse = fine.output(output.hidden)
+    expected = torch.nn.functional.interpolate(coarse[:, None], size=28, mode="bilinear")[:, 0]
+    assert torch.allclose(output.logits, expected, atol=1e-5)
+
+
+def test_widened_conv5_ignores_a_zero_hidden_state():
+    plain = Conv5(8, width=16, out_channels=32, stride=1, dilations=(2, 2, 2), norm="frozen_bn")
+    widened = Conv5(
+        8, width=16, out_channels=32, stride=1, dilations=(2, 2, 2), norm="frozen_bn", extra_channels=32
+    )
+    state = plain.state_dict()
+    for key, own in widened.state_dict().items():
+        if own.shape != state[key].shape:
+            state[key] = torch.cat([state[key], torch.randn(own.shape[0], 32, 1, 1)], dim=1)
+    widened.load_state_dict(state)
+    x = torch.randn(2, 8, 10, 10)
+    assert torch.allclose(widened(torch.cat([x, torch.zeros(2, 32, 10, 10)], dim=1)), plain(x), atol=1e-5)
+
+
+def test_folding_the_frozen_norms_changes_nothing_but_the_time():
+    network = build("small")
+    for name, buffer in network.trunk.named_buffers():
+        if name.endswith(("running_var", "running_mean", ".bias", ".weight")):
+            buffer.uniform_(0.5, 1.5)
+    images = torch.randint(0, 256, (1, 3, 64, 64), dtype=torch.uint8)
+    with torch.inference_mode():
+        before = network.trunk(images)[0]
+        fuse_frozen_norms(network.trunk)
+        after = network.trunk(images)[0]
+    assert not any("FrozenBatchNorm2d" in type(m).__name__ for m in network.trunk.modules())
+    assert torch.allclose(before, after, rtol=1e-3, atol=1e-3 * before.abs().max().item())
+
+
+def test_an_external_trunk_stays_out_of_the_saved_weights(tmp_path):
+    (tmp_path / "theirs.py").write_text(
+        "import torch\n"
+        "class Theirs(torch.nn.Module):\n"
+        "    out_channels = 6\n"
+        "    def __init__(self):\n"
+        "        super().__init__()\n"
+        "        self.early = torch.nn.Conv2d(3, 5, 4, 4)\n"
+        "        self.late = torch.nn.Conv2d(5, 6, 2, 2)\n"
+        "    def forward(self, x):\n"
+        "        return self.late(self.early(x))\n"
+        "    @classmethod\n"
+        "    def from_file(cls, path):\n"
+        "        return cls()\n"
+    )
+    (tmp_path / "weights").write_bytes(b"theirs")
+    trunk = MODELS.build(
+        dict(
+            type="ExternalTrunk",
+            file=str(tmp_path / "theirs.py"),
+            class_name="Theirs",
+            weights=str(tmp_path / "weights"),
+            fine_module="early",
+            fine_channels=5,
+        )
+    )
+    coarse, fine = trunk(torch.full((1, 3, 30, 40), 127.5))
+    assert coarse.shape == (1, 6, 4, 5)
+    assert fine.shape == (1, 5, 8, 10)
+    assert trunk.state_dict() == {}
+    assert list(trunk.parameters()) == []

@@ -1,0 +1,60 @@
+import torch
+
+from dyenet.models.warping import sample_flow, warp_hidden, warped_boxes
+from dyenet.structures import MaskPatches, cell_centres, mask_boxes
+
+H, W = 60, 80
+
+
+def constant_flow(u: float, v: float) -> torch.Tensor:
+    return torch.stack([torch.full((H, W), u), torch.full((H, W), v)])[None]
+
+
+def test_flow_is_read_at_pixel_centres():
+    flow = torch.zeros(1, 2, H, W)
+    flow[0, 0] = torch.arange(W) + 0.5  # u equals the x coordinate of the pixel's centre
+    points = torch.tensor([[[[10.0, 5.0], [10.5, 5.0]], [[40.25, 7.0], [79.0, 59.0]]]])
+    assert torch.allclose(sample_flow(flow, points)[..., 0], points[..., 0], atol=1e-4)
+
+
+def test_a_mask_moves_against_the_flow_that_looks_back():
+    # The object moved 6 right and 4 down, so frame j looks back by (-6, -4).
+    mask = torch.zeros(1, H, W)
+    mask[0, 10:30, 20:50] = 1
+    patch = MaskPatches.from_maps(mask, mask_boxes(mask), 28)
+    boxes = warped_boxes(patch, constant_flow(-6, -4))
+    assert (boxes - torch.tensor([[26.0, 14.0, 56.0, 34.0]])).abs().max() <= 2
+
+
+def test_a_mask_that_left_the_frame_has_no_box():
+    patch = MaskPatches(torch.tensor([[0.0, 0.0, 20.0, 20.0]]), torch.ones(1, 28, 28))
+    assert warped_boxes(patch, constant_flow(70, 0)).tolist() == [[0, 0, 0, 0]]
+
+
+def coordinates_as_hidden(boxes: torch.Tensor, m: int) -> torch.Tensor:
+    """A hidden state whose two channels are the image coordinates of its cells."""
+    return cell_centres(boxes, m).permute(0, 3, 1, 2)
+
+
+def test_hidden_state_lands_where_the_flow_says_between_boxes_of_other_size():
+    source = torch.tensor([[10.0, 10.0, 50.0, 40.0]])
+    target = torch.tensor([[22.0, 16.0, 46.0, 38.0]])
+    warped = warp_hidden(coordinates_as_hidden(source, 28), source, target, constant_flow(-5, -3))
+    expected = coordinates_as_hidden(target, 28) + torch.tensor([-5.0, -3.0]).reshape(1, 2, 1, 1)
+    assert torch.allclose(warped, expected, atol=1e-3)
+
+
+def test_hidden_state_is_zero_where_the_source_box_has_nothing():
+    source = torch.tensor([[10.0, 10.0, 30.0, 30.0]])
+    target = torch.tensor([[10.0, 10.0, 50.0, 30.0]])
+    warped = warp_hidden(torch.ones(1, 1, 8, 8), source, target, constant_flow(0, 0))
+    assert warped[0, 0, :, :4].min() > 0.7
+    assert warped[0, 0, :, 5:].abs().max() == 0
+
+
+def test_gradients_reach_the_earlier_hidden_state():
+    box = torch.tensor([[10.0, 10.0, 30.0, 30.0]])
+    hidden = torch.randn(1, 3, 8, 8, requires_grad=True)
+    warp_hidden(hidden, box, box + 1, constant_flow(-1, -1)).sum().backward()
+    assert hidden.grad is not None
+    assert hidden.grad.abs().sum() > 0
