@@ -98,7 +98,7 @@ class MMDetTrunk(Trunk):
         std: Sequence[float] = IMAGENET_STD,
     ) -> None:
         super().__init__(mean, std)
-        self.backbone: nn.Module = mmdet_models().build(backbone)
+        self.backbone: Any = mmdet_models().build(backbone)
         self.out_channels, self.fine_channels = out_channels, fine_channels
 
     def maps(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -115,6 +115,9 @@ class MMDetTrunk(Trunk):
 class MMDetDetector(nn.Module):
     """Any mmdetection detector (RPN, Faster R-CNN, ...) as a source of candidate boxes."""
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(
         self,
         *,
@@ -123,7 +126,7 @@ class MMDetDetector(nn.Module):
         std: Sequence[float] = IMAGENET_STD,
     ) -> None:
         super().__init__()
-        self.detector: nn.Module = mmdet_models().build(ConfigDict(detector))
+        self.detector: Any = mmdet_models().build(ConfigDict(detector))
         self.register_buffer("mean", torch.tensor(mean).reshape(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).reshape(1, 3, 1, 1), persistent=False)
 
