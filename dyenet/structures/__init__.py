@@ -8,6 +8,7 @@ from dyenet.structures.patches import (
     clip_boxes,
     enlarge_boxes,
     mask_boxes,
+    paired_iou,
     patch_iou,
     to_box_coordinates,
 )
@@ -38,6 +39,7 @@ __all__ = [
     "clip_boxes",
     "enlarge_boxes",
     "mask_boxes",
+    "paired_iou",
     "patch_iou",
     "to_box_coordinates",
 ]

@@ -199,20 +199,22 @@ def mask_boxes(masks: Tensor) -> Tensor:
 
 
 def patch_iou(a: MaskPatches, b: MaskPatches, *, threshold: float = 0.5, resolution: int = 64) -> Tensor:
-    """(Ra, Rb): the IoU of the masks in a and b, rasterised at resolution^2 points over each pair's joint box.
-
-    Two empty masks have IoU 0.
-    """
+    """(Ra, Rb): the IoU of every mask in a with every mask in b; see ``paired_iou``."""
     ra, rb = len(a), len(b)
     pair_a = a[torch.arange(ra, device=a.boxes.device).repeat_interleave(rb)]
     pair_b = b[torch.arange(rb, device=b.boxes.device).repeat(ra)]
-    joint = torch.cat(
-        [torch.minimum(pair_a.boxes, pair_b.boxes)[:, :2], torch.maximum(pair_a.boxes, pair_b.boxes)[:, 2:]],
-        dim=1,
-    )
+    return paired_iou(pair_a, pair_b, threshold=threshold, resolution=resolution).reshape(ra, rb)
+
+
+def paired_iou(a: MaskPatches, b: MaskPatches, *, threshold: float = 0.5, resolution: int = 64) -> Tensor:
+    """(R,): the IoU of row r of a with row r of b, rasterised at resolution^2 points over the pair's joint box.
+
+    Two empty masks have IoU 0.
+    """
+    joint = torch.cat([torch.minimum(a.boxes, b.boxes)[:, :2], torch.maximum(a.boxes, b.boxes)[:, 2:]], dim=1)
     points = cell_centres(joint, resolution)
-    in_a = pair_a.sample(points) >= threshold
-    in_b = pair_b.sample(points) >= threshold
+    in_a = a.sample(points) >= threshold
+    in_b = b.sample(points) >= threshold
     intersection = (in_a & in_b).flatten(1).sum(1).float()
     union = (in_a | in_b).flatten(1).sum(1)
-    return (intersection / union.clamp(min=1)).reshape(ra, rb)
+    return intersection / union.clamp(min=1)

@@ -44,13 +44,17 @@ class Candidates:
 
 @dataclass(frozen=True)
 class StartingPoint:
-    """A mask from which an object is propagated both ways: ``patch`` of length 1, ``similarity`` to a template."""
+    """A mask from which an object is propagated both ways: ``patch`` of length 1, ``similarity`` to a template.
+
+    ``alternatives``: the other objects it is similar enough to, as (object id, similarity), best first.
+    """
 
     object_id: int
     frame: int
     patch: MaskPatches
     similarity: float = 1.0
     given: bool = False
+    alternatives: tuple[tuple[int, float], ...] = ()
 
 
 @dataclass
