@@ -1,0 +1,204 @@
+"""Layers of a synthetic video: pictures whose motion is known in closed form, both ways.
+
+A layer takes a point of its picture (material coordinates) to the image at time t by a chain of invertible
+maps: the joint of a part, the bend of its figure (two shears), the path of the figure, the shake of the
+camera. So the flow between any two times is exact: a pixel's visible layer says where that surface point was.
+Image coordinates are pixel indices: (x, y) = (0, 0) is the centre of the first pixel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from scipy.interpolate import CubicSpline
+
+from dyenet.data.shapes import Part, Sprite
+from dyenet.data.textures import Picture
+
+Points = NDArray[np.float64]
+"""(..., 2), (x, y)."""
+Matrix = NDArray[np.float64]
+"""(2, 3) affine map of column points."""
+
+
+def apply(matrix: Matrix, points: Points) -> Points:
+    return points @ matrix[:, :2].T + matrix[:, 2]
+
+
+def chain(outer: Matrix, inner: Matrix) -> Matrix:
+    """The affine map ``outer(inner(p))``."""
+    return np.concatenate([outer[:, :2] @ inner[:, :2], apply(outer, inner[None, :, 2]).T], axis=1)
+
+
+def inverse(matrix: Matrix) -> Matrix:
+    linear = np.linalg.inv(matrix[:, :2])
+    return np.concatenate([linear, -(linear @ matrix[:, 2:])], axis=1)
+
+
+def pose(
+    x: float,
+    y: float,
+    log_scale: float = 0.0,
+    angle: float = 0.0,
+    log_aspect: float = 0.0,
+    shear: float = 0.0,
+) -> Matrix:
+    """Stretch by exp(+-log_aspect), shear, scale by exp(log_scale), turn by ``angle``, move to (x, y)."""
+    c, s = np.cos(angle), np.sin(angle)
+    stretch = np.diag([np.exp(log_scale + log_aspect), np.exp(log_scale - log_aspect)])
+    linear = np.array([[c, -s], [s, c]]) @ np.array([[1, shear], [0, 1]]) @ stretch
+    return np.concatenate([linear, [[x], [y]]], axis=1)
+
+
+@dataclass(frozen=True)
+class Path:
+    """A smooth path: the six arguments of ``pose`` as one spline over time, then the camera's ``shake``."""
+
+    spline: CubicSpline
+    before: Matrix
+    shake: CubicSpline
+
+    def matrix(self, t: float) -> Matrix:
+        return chain(pose(*self.shake(t)), chain(pose(*self.spline(t)), self.before))
+
+
+@dataclass(frozen=True)
+class Bend:
+    """Two shears, each exactly invertible: x += a_x sin(k_x y + r_x t + p_x), then y by the new x.
+
+    ``amplitude``, ``wavenumber``, ``rate``, ``phase``: (x, y) pairs in figure units and radians.
+    """
+
+    amplitude: tuple[float, float]
+    wavenumber: tuple[float, float]
+    rate: tuple[float, float]
+    phase: tuple[float, float]
+
+    def _shift(self, axis: int, other: NDArray[np.float64], t: float) -> NDArray[np.float64]:
+        return self.amplitude[axis] * np.sin(
+            self.wavenumber[axis] * other + self.rate[axis] * t + self.phase[axis]
+        )
+
+    def forward(self, points: Points, t: float) -> Points:
+        x = points[..., 0] + self._shift(0, points[..., 1], t)
+        return np.stack([x, points[..., 1] + self._shift(1, x, t)], -1)
+
+    def backward(self, points: Points, t: float) -> Points:
+        y = points[..., 1] - self._shift(1, points[..., 0], t)
+        return np.stack([points[..., 0] - self._shift(0, y, t), y], -1)
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A picture that moves. ``object_id`` 0 is not annotated; ``part`` is None for a background."""
+
+    colour: Picture
+    alpha: NDArray[np.uint8]
+    to_figure: Matrix
+    part: Part | None
+    bend: Bend | None
+    path: Path
+    object_id: int = 0
+
+    def _inner(self, t: float) -> Matrix:
+        """Picture pixels -> figure units, before the bend."""
+        if self.part is None:
+            return self.to_figure
+        p = self.part
+        angle = p.rest + p.swing * np.sin(p.rate * t + p.phase) + p.spin * t
+        return chain(pose(*p.joint, angle=angle), self.to_figure)
+
+    def to_image(self, material: Points, t: float) -> Points:
+        points = apply(self._inner(t), material)
+        if self.bend is not None:
+            points = self.bend.forward(points, t)
+        return apply(self.path.matrix(t), points)
+
+    def to_material(self, image: Points, t: float) -> Points:
+        points = apply(inverse(self.path.matrix(t)), image)
+        if self.bend is not None:
+            points = self.bend.backward(points, t)
+        return apply(inverse(self._inner(t)), points)
+
+    def window(self, t: float, size: tuple[int, int]) -> tuple[slice, slice]:
+        """The pixels (rows, columns) of a frame of ``size`` (H, W) that the picture may touch."""
+        if self.part is None:
+            return slice(0, size[0]), slice(0, size[1])
+        height, width = self.alpha.shape
+        side = np.linspace(0, 1, 9)
+        ends = np.zeros_like(side)
+        rim = np.concatenate(
+            [np.stack(pair, -1) for pair in ((side, ends), (side, ends + 1), (ends, side), (ends + 1, side))]
+        )
+        points = self.to_image(rim * [width - 1, height - 1], t)
+        low, high = np.floor(points.min(0)).astype(int) - 2, np.ceil(points.max(0)).astype(int) + 3
+        low, high = np.clip(low, 0, size[::-1]), np.clip(high, 0, size[::-1])
+        return slice(int(low[1]), int(high[1])), slice(int(low[0]), int(high[0]))
+
+
+def sprite_layer(sprite: Sprite, part: Part, bend: Bend | None, path: Path, object_id: int = 0) -> Layer:
+    """A painted part of a figure as a layer."""
+    scale = 1 / sprite.density
+    to_figure = np.array([[scale, 0, sprite.origin[0]], [0, scale, sprite.origin[1]]])
+    return Layer(sprite.colour, sprite.alpha, to_figure, part, bend, path, object_id)
+
+
+@dataclass(frozen=True)
+class Rendering:
+    """What one time looks like: ``image`` (H, W, 3) float32 0..255, ``mask`` (H, W) uint8 object ids,
+    ``layer`` (H, W) uint8, the index of the visible layer, and ``material`` (H, W, 2), where on it.
+    """
+
+    image: NDArray[np.float32]
+    mask: NDArray[np.uint8]
+    layer: NDArray[np.uint8]
+    material: Points
+
+
+def render(layers: Sequence[Layer], t: float, size: tuple[int, int]) -> Rendering:
+    """Draws the layers from back to front; a pixel belongs to the last layer that covers at least half of it.
+
+    The first layer is the background and covers everything (its picture is mirrored beyond its rim).
+    """
+    height, width = size
+    image = np.zeros((height, width, 3), np.float32)
+    mask, visible = np.zeros(size, np.uint8), np.zeros(size, np.uint8)
+    material = np.zeros((height, width, 2))
+    for index, layer in enumerate(layers):
+        window = layer.window(t, size)
+        rows, columns = window
+        if rows.stop <= rows.start or columns.stop <= columns.start:
+            continue
+        y, x = np.mgrid[rows, columns].astype(np.float64)
+        at = layer.to_material(np.stack([x, y], -1), t)  # (h, w, 2)
+        u, v = at[..., 0].astype(np.float32), at[..., 1].astype(np.float32)
+        colour = cv2.remap(layer.colour, u, v, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+        if layer.part is None:
+            image[window] = colour
+            cover = np.ones(u.shape, bool)
+        else:
+            alpha = cv2.remap(layer.alpha, u, v, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+            image[window] += (colour - image[window]) * (alpha[..., None] / np.float32(255))
+            cover = alpha >= 128
+        mask[window][cover] = layer.object_id
+        visible[window][cover] = index
+        material[window][cover] = at[cover]
+    return Rendering(image, mask, visible, material)
+
+
+def exact_flow(layers: Sequence[Layer], rendering: Rendering, t: float, other: float) -> NDArray[np.float32]:
+    """F_{t->other} (2, H, W) float32 on the grid of ``rendering``, the picture of time t.
+
+    At a pixel of a surface that is hidden or outside at ``other`` the flow still says where that surface is.
+    """
+    height, width = rendering.mask.shape
+    target = np.empty((height, width, 2))
+    for index in np.unique(rendering.layer):
+        where = rendering.layer == index
+        target[where] = layers[index].to_image(rendering.material[where], other)
+    y, x = np.mgrid[:height, :width]
+    return np.stack([target[..., 0] - x, target[..., 1] - y]).astype(np.float32)
