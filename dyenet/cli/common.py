@@ -23,7 +23,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from dyenet.errors import DyeNetError
+from dyenet.errors import DyeNetError, InputError
 
 Overrides = Annotated[
     list[str] | None,
@@ -72,6 +72,24 @@ def show_warnings_as_sentences() -> None:
             original(message, category, filename, lineno, file, line)
 
     warnings.showwarning = show
+
+
+def require_empty(folder: Path, *, overwrite: bool) -> None:
+    """Raises InputError unless ``folder`` may be written: absent or empty, or ``overwrite``."""
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"the output {folder} is a file; give a folder")
+    if folder.is_dir() and any(folder.iterdir()) and not overwrite:
+        raise InputError(
+            f"the output folder {folder} is not empty; add --overwrite to replace the result in it, or give another"
+        )
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """(height, width) from ``WIDTHxHEIGHT``."""
+    width, _, height = text.partition("x")
+    if not (width.isdigit() and height.isdigit()):
+        raise InputError(f"--size {text!r} is not of the form WIDTHxHEIGHT, such as 480x270")
+    return int(height), int(width)
 
 
 class StageBars:

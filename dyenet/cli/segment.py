@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dyenet.cli.common import Device, Dtype, Overrides, stage_bars
+from dyenet.cli.common import Device, Dtype, Overrides, require_empty, stage_bars
 from dyenet.errors import InputError
 
 if TYPE_CHECKING:
@@ -90,12 +90,7 @@ def segment(
 
 def check_output(out: Path, masks: Path, *, overwrite: bool) -> None:
     """Raises InputError unless a result may be written to ``out`` (which may not exist yet)."""
-    if out.exists() and not out.is_dir():
-        raise InputError(f"--out {out} is a file; give a folder")
-    if out.is_dir() and any(out.iterdir()) and not overwrite:
-        raise InputError(
-            f"the output folder {out} is not empty; add --overwrite to replace the result in it, or give another"
-        )
+    require_empty(out, overwrite=overwrite)
     if masks.resolve().is_relative_to((out / "masks").resolve()):
         raise InputError(
             f"{masks} lies in {out / 'masks'}, which this run would write over; give another --out"
