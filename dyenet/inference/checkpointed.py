@@ -36,7 +36,8 @@ class Round:
     """What one starting point did: number 0 for the given masks, 1, 2, ... for the retrievals in their order.
 
     ``box`` (x0, y0, x1, y1) is the retrieved box, or the given mask's; ``overwritten`` the frames written by
-    propagation, ascending; ``checkpoints`` c_(i,k) of the object after the round, None where no pass has been.
+    propagation that still stood after it, ascending; ``checkpoints`` c_(i,k) of the object after the round, None
+    where no pass has been.
     """
 
     number: int
@@ -50,7 +51,10 @@ class Round:
 
 @dataclass(frozen=True)
 class CheckpointedResult:
-    """``tubes`` by object id, each with one tracklet per starting point, and the ``rounds`` in their order."""
+    """``tubes`` by object id and the ``rounds`` in their order.
+
+    A tube has one tracklet per starting point, which holds the masks of it that still stand in the end.
+    """
 
     tubes: dict[int, MaskTube]
     rounds: list[Round]
@@ -148,7 +152,7 @@ class _Schedule:
 
     def first_pass(self) -> None:
         """Carries every given mask forward and backward, all objects in one batch."""
-        tracklets = [Tracklet(point, {point.frame: point.patch}) for point in self.given]
+        tracklets = [self._found(point) for point in self.given]
         areas = [float(point.patch.areas()) for point in self.given]
         forward = self.num_frames - 1 - min(point.frame for point in self.given)
         total = forward + max(point.frame for point in self.given)
@@ -225,7 +229,7 @@ class _Schedule:
             self._refine_jointly(object_id, frame)
             patch = self.masks.tubes[object_id].patches.get(frame, patch)
         start = StartingPoint(object_id, frame, patch, retrieval.similarity)
-        tracklet = Tracklet(start, {frame: patch})
+        tracklet = self._found(start)
         if patch.probabilities.any():
             area = float(retrieval.template.patch.areas())
             self._propagate([tracklet], [area], 1)
@@ -331,9 +335,14 @@ class _Schedule:
                 resumed.append(replace(leg, entry=entry, frame=before))
         return False
 
+    def _found(self, start: StartingPoint) -> Tracklet:
+        """A new tracklet of the object's tube."""
+        tracklet = Tracklet(start, {start.frame: start.patch})
+        self.masks.tubes[start.object_id].tracklets.append(tracklet)
+        return tracklet
+
     def _record(self, number: int, tracklet: Tracklet, box: Tensor) -> None:
         start = tracklet.start
-        self.masks.tubes[start.object_id].tracklets.append(tracklet)
         x0, y0, x1, y1 = box.tolist()
         self.rounds.append(
             Round(

@@ -37,7 +37,15 @@ class CheckpointedMasks:
             self.write(point.object_id, point.frame, point.patch, point.frame)
 
     def write(self, object_id: int, frame: int, patch: MaskPatches, origin: int | None) -> None:
-        """P_(frame,k) <- ``patch`` (length 1) and, unless ``origin`` is None, c_(frame,k) <- ``origin``."""
+        """P_(frame,k) <- ``patch`` (length 1) and, unless ``origin`` is None, c_(frame,k) <- ``origin``.
+
+        A tracklet loses the frame when another starting point takes it, so that no mask is kept twice.
+        """
+        for tracklet in self.tubes[object_id].tracklets:
+            if origin is not None:
+                tracklet.patches.pop(frame, None)
+            elif frame in tracklet.patches:
+                tracklet.patches[frame] = patch
         if patch.probabilities.any():
             self.tubes[object_id].patches[frame] = patch
         else:

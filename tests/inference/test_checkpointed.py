@@ -120,7 +120,7 @@ def test_figure_3_the_backward_pass_is_interrupted_at_the_fourth_frame():
         ("step", [(1, 5, 4)]),
         ("step", [(1, 4, 3)]),
     ]
-    assert [sorted(t.patches) for t in result.tubes[1].tracklets] == [list(range(6)), [3, 4, 5]]
+    assert [sorted(t.patches) for t in result.tubes[1].tracklets] == [[0, 1, 2], [3, 4, 5]]
 
 
 @pytest.mark.parametrize(("ties", "expected"), [("keep", "AAAABBB"), ("overwrite", "AAABBBB")])
@@ -403,6 +403,10 @@ def test_it_ends_and_a_mask_is_never_replaced_by_one_from_farther_away(
     retrieved = [(r.object_id, r.frame) for r in result.rounds if r.number]
     assert len(set(retrieved)) == len(retrieved)
     for object_id in (1, 2):
+        tube = result.tubes[object_id]
+        frames = [frame for tracklet in tube.tracklets for frame in tracklet.patches]
+        assert len(set(frames)) == len(frames)  # no mask is kept twice
+        assert set(tube.patches) <= set(frames)
         rows = [r.checkpoints for r in result.rounds if r.object_id == object_id]
         for before, after in itertools.pairwise(rows):
             for frame, (old, new) in enumerate(zip(before, after, strict=True)):
