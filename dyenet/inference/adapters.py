@@ -1,0 +1,53 @@
+"""Which propagator and retriever serve a network: the one place where a schedule meets a model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from dyenet.errors import ConfigError
+from dyenet.inference.config import InferenceConfig
+from dyenet.inference.dyenet_adapter import DyeNetPropagator, DyeNetRetriever, mask_size
+from dyenet.inference.features import FeatureStore
+from dyenet.inference.loading import Model
+from dyenet.inference.protocols import Propagator, Retriever
+from dyenet.inference.stopwatch import Stopwatch
+from dyenet.models.dyenet import DyeNet
+from dyenet.models.flow import build_flow
+from dyenet.structures import Video
+
+
+@dataclass(frozen=True)
+class Adapters:
+    """A network bound to one video. ``mask_size``: cells per side, s, of every mask patch."""
+
+    propagator: Propagator
+    retriever: Retriever
+    mask_size: int
+    trunk_runs: Callable[[], int]
+    close: Callable[[], None]
+
+
+def build_adapters(model: Model, video: Video, config: InferenceConfig, stopwatch: Stopwatch) -> Adapters:
+    """Raises ConfigError for a network that nobody can drive."""
+    network = model.network
+    if not isinstance(network, DyeNet):
+        raise ConfigError(f"{type(network).__name__} cannot segment a video; give a DyeNet")
+    features = FeatureStore(
+        network,
+        video,
+        memory_bytes=config.features.memory_mb * 2**20,
+        dtype=getattr(torch, config.features.dtype),
+        spill_dir=config.features.spill_dir,
+        stopwatch=stopwatch,
+    )
+    flow = build_flow(config.flow, video)
+    return Adapters(
+        DyeNetPropagator(network, features, flow, config.propagation, stopwatch),
+        DyeNetRetriever(network, features, config.retrieval),
+        mask_size(network),
+        lambda: features.trunk_runs,
+        features.close,
+    )

@@ -1,0 +1,137 @@
+"""How a video is worked through: the ``inference`` block of a config, as strict dataclasses.
+
+Every question that the papers leave open is one field (facts, section 10): the recommended reading is the
+default, the others are its other values.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from dyenet.inference.checkpointed_config import CheckpointedConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetrievalConfig:
+    """Sec. 3.1. ``similarity_threshold`` is the paper's rho_reid.
+
+    * ``identity`` (D14): a candidate starts the object it is most similar to, or every object above the threshold.
+    * ``max_proposals`` (D24), after non-maximum suppression at ``proposal_nms_iou``, on every ``frame_step``-th
+      frame. The paper's M is 100; the embedding of proposals is what costs most, and an object that returns
+      shows itself for more than one frame.
+    * ``embed_batch``: boxes that go through the Re-ID head at once; bounds its memory.
+    """
+
+    similarity_threshold: float = 0.7
+    identity: Literal["best", "all"] = "best"
+    max_proposals: int = 16
+    proposal_nms_iou: float = 0.7
+    frame_step: int = 2
+    embed_batch: int = 32
+
+
+@dataclass(frozen=True, kw_only=True)
+class PropagationConfig:
+    """Sec. 3.2.
+
+    * ``box_enlargement`` (D10): the RoI is the warped mask's box with this share of width and height added on each
+      side; 0 is the paper's letter, under which a RoI can never grow.
+    * ``min_area_ratio`` and ``min_side`` (D11): propagation aborts when the mask is smaller than this share of the
+      starting mask, its warped box has a side below ``min_side`` pixels, or it is empty.
+    * ``skip_iou`` and ``skip_scope`` (D15): a starting point is skipped if its mask overlaps a tracklet's mask, of
+      the same object or of any, by this IoU.
+    * ``recurrent_mask`` (D18): the mask that is warped to find the next box.
+    * ``starting_mask`` (D28): the mask that enters the recurrence at a starting point.
+    * ``max_tracklets``: per object and round; bounds the time where the skip rule seldom holds (weak weights).
+    """
+
+    box_enlargement: float = 0.15
+    min_area_ratio: float = 0.1
+    min_side: float = 8.0
+    skip_iou: float = 0.7
+    skip_scope: Literal["same_object", "any_object"] = "same_object"
+    recurrent_mask: Literal["binary", "probability"] = "binary"
+    starting_mask: Literal["binary", "probability"] = "binary"
+    max_tracklets: int = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class LinkingConfig:
+    """Sec. 3.2, "Linking the Tracklets" (D16).
+
+    A shared frame contradicts if the tube's mask and the tracklet's have an IoU below ``contradiction_iou``; any
+    frame contradicts if the mask overlaps another object's tube by ``overlap_iou`` or more, and more than its own.
+    A tracklet is rejected whole if more than ``max_contradicting_fraction`` of its frames contradict. With
+    ``reassign`` a rejected tracklet is offered to the next best object above the similarity threshold.
+    """
+
+    contradiction_iou: float = 0.5
+    overlap_iou: float = 0.5
+    max_contradicting_fraction: float = 0.0
+    reassign: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExpansionConfig:
+    """Sec. 3, "Iterative Inference with Template Expansion" (D12).
+
+    * ``source``: which masks of the tubes may become templates, ``frame_step`` frames apart.
+    * ``threshold``: least similarity to the object's templates; None is retrieval's similarity threshold.
+    * ``margin``: by how much it exceeds the similarity to every other object.
+    * ``min_confidence``: least mean probability inside the mask.
+    * ``max_per_round``: templates added per object and round.
+    * ``duplicate_similarity``: a mask this similar to a template of its object adds nothing.
+    """
+
+    source: Literal["both", "starting_points", "tube_masks"] = "both"
+    threshold: float | None = None
+    margin: float = 0.05
+    min_confidence: float = 0.8
+    max_per_round: int = 5
+    duplicate_similarity: float = 0.95
+    frame_step: int = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class IterativeConfig:
+    """Sec. 3.3 (D13): rounds end when one finds nothing new, adds no template, or is the last of ``max_rounds``."""
+
+    max_rounds: int = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class MergingConfig:
+    """D17: "vsreid" is the formula of VS-ReID's Sec. 3.3; "threshold" gives a pixel to its most probable object if
+    that is above 0.5.
+    """
+
+    method: Literal["vsreid", "threshold"] = "vsreid"
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeaturesConfig:
+    """The feature store: kept as ``dtype``, in memory up to ``memory_mb`` MiB and in temporary files beyond."""
+
+    memory_mb: int = 256
+    dtype: Literal["bfloat16", "float16", "float32"] = "bfloat16"
+    spill_dir: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class InferenceConfig:
+    """``flow`` is a block for ``dyenet.models.flow.build_flow``. ``max_size``: the longer side, in pixels, of the
+    frames that are worked on; None is the video's own. Masks always come out at the video's size.
+    """
+
+    schedule: Literal["iterative", "checkpointed"] = "iterative"
+    max_size: int | None = None
+    retrieval: RetrievalConfig = field(default_factory=RetrievalConfig)
+    propagation: PropagationConfig = field(default_factory=PropagationConfig)
+    linking: LinkingConfig = field(default_factory=LinkingConfig)
+    expansion: ExpansionConfig = field(default_factory=ExpansionConfig)
+    iterative: IterativeConfig = field(default_factory=IterativeConfig)
+    checkpointed: CheckpointedConfig = field(default_factory=CheckpointedConfig)
+    merging: MergingConfig = field(default_factory=MergingConfig)
+    features: FeaturesConfig = field(default_factory=FeaturesConfig)
+    flow: dict[str, Any] = field(default_factory=lambda: {"type": "DISFlow"})

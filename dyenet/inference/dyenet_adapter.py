@@ -1,0 +1,192 @@
+"""DyeNet's heads behind the two protocols: batches of RoIs over rows of different frames (Secs. 3.1, 3.2).
+
+Everything handed out lies on the CPU; features and hidden states stay on the network's device.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from dyenet.inference.config import PropagationConfig, RetrievalConfig
+from dyenet.inference.features import FeatureStore
+from dyenet.inference.stopwatch import Stopwatch
+from dyenet.models.dyenet import DyeNet
+from dyenet.models.flow import FlowSource
+from dyenet.models.warping import warp_hidden, warped_boxes
+from dyenet.structures import (
+    Candidates,
+    FrameFeatures,
+    MaskPatches,
+    PropagationState,
+    StartingPoint,
+    Template,
+    cell_centres,
+    enlarge_boxes,
+)
+
+KEPT_DTYPE = torch.float16
+"""Of the probabilities handed out: tracklets of a whole video are kept."""
+
+
+def mask_size(network: DyeNet) -> int:
+    """Cells per side, s, of the masks that the network gives: m, or finer."""
+    return network.patch_size * network.propagation_head.fine_scale
+
+
+class DyeNetRetriever:
+    """The ``Retriever``: RPN proposals and the Re-ID network; candidates of a frame are computed once."""
+
+    def __init__(self, network: DyeNet, features: FeatureStore, config: RetrievalConfig) -> None:
+        self._network, self._features, self._config = network, features, config
+        self._candidates: dict[int, Candidates] = {}
+
+    @torch.no_grad()
+    def candidates(self, frame: int) -> Candidates:
+        """The proposals of a frame with their embeddings, by falling objectness."""
+        if frame not in self._candidates:
+            (proposals,) = self._network.propose(
+                self._features.get(frame),
+                max_proposals=self._config.max_proposals,
+                nms_iou=self._config.proposal_nms_iou,
+            )
+            embeddings = self.embed(frame, proposals.boxes)
+            self._candidates[frame] = Candidates(
+                proposals.boxes.cpu(), proposals.objectness.cpu(), embeddings
+            )
+        return self._candidates[frame]
+
+    @torch.no_grad()
+    def embed(self, frame: int, boxes: Tensor) -> Tensor:
+        """(R, 4) -> (R, D) of unit length."""
+        features = self._features.get(frame)
+        found = [torch.zeros(0, self._network.embedding_dim)]
+        for chunk in boxes.split(self._config.embed_batch):
+            roi = _roi(self._network, features, chunk)
+            found.append(self._network.embed(roi).float().cpu())
+        return torch.cat(found)
+
+
+class DyeNetPropagator:
+    """The ``Propagator``: Re-MP along the flow, and the mask network to recover a mask in a box."""
+
+    def __init__(
+        self,
+        network: DyeNet,
+        features: FeatureStore,
+        flow: FlowSource,
+        config: PropagationConfig,
+        stopwatch: Stopwatch | None = None,
+    ) -> None:
+        self._network, self._features, self._flow, self._config = network, features, flow, config
+        self._device = next(network.parameters()).device
+        self._size = mask_size(network)
+        self._stopwatch = stopwatch or Stopwatch()
+
+    @torch.no_grad()
+    def begin(self, starting_points: Sequence[StartingPoint]) -> PropagationState:
+        """h_i in the starting masks' enlarged boxes (facts D2, D10, D28)."""
+        patches = MaskPatches.cat([p.patch.to("cpu", torch.float32) for p in starting_points])
+        frames = [p.frame for p in starting_points]
+        rois, boxes = [], []
+        for row, frame in enumerate(frames):
+            features = self._features.get(frame)
+            box = self._enlarged(patches[row].tight_boxes(), features.image_size)
+            boxes.append(box)
+            rois.append(_roi(self._network, features, box))
+        box = torch.cat(boxes)
+        m = self._network.patch_size
+        masks = patches.sample(cell_centres(box, 4 * m))  # finely, so that averaging keeps thin parts
+        if self._config.starting_mask == "binary":
+            masks = (masks >= 0.5).float()
+        masks = F.avg_pool2d(masks[:, None], 4)[:, 0]  # (R, m, m)
+        if self._config.starting_mask == "binary":
+            masks = (masks >= 0.5).float()
+        roi = torch.cat(rois)
+        hidden = self._network.begin(roi, masks.to(roi))
+        probabilities = patches.sample(cell_centres(box, self._size))
+        return PropagationState(
+            frames, [p.object_id for p in starting_points], _kept(box, probabilities), hidden
+        )
+
+    @torch.no_grad()
+    def step(self, state: PropagationState, targets: Sequence[int]) -> PropagationState:
+        """y_(j-1) and h_(j-1) warped to frame j, then Eqs. 1 and 2; one batch for all rows."""
+        assert state.memory is not None
+        groups: dict[tuple[int, int], list[int]] = {}
+        for row, pair in enumerate(zip(state.frames, targets, strict=True)):
+            groups.setdefault(pair, []).append(row)
+        order: list[int] = []
+        parts: list[tuple[Tensor, Tensor, Tensor, Tensor | None]] = []
+        for (source, target), rows in groups.items():
+            boxes, found = self._locate(state.patches[rows], source, target)
+            if found:
+                members = [rows[k] for k in found]
+                order += members
+                parts.append(self._inputs(state.select(members), boxes[found], source, target))
+        new_boxes = torch.zeros(len(state), 4)
+        probabilities = torch.zeros(len(state), self._size, self._size)
+        memory = torch.zeros_like(state.memory)
+        if order:
+            roi, hidden, boxes = (torch.cat([part[i] for part in parts]) for i in (0, 1, 2))  # type: ignore[misc]
+            fine = [part[3] for part in parts if part[3] is not None]
+            output = self._network.propagate(roi, hidden, torch.cat(fine) if fine else None)
+            new_boxes[order] = boxes.cpu()
+            probabilities[order] = output.logits.float().sigmoid().cpu()
+            memory[order] = output.hidden.to(memory.dtype)
+        patches = _kept(new_boxes, probabilities)
+        return PropagationState(list(targets), list(state.object_ids), patches, memory)
+
+    @torch.no_grad()
+    def recover(self, frame: int, boxes: Tensor, templates: Sequence[Template]) -> MaskPatches:
+        """The main instance's mask in every box; DyeNet's mask network sees no template."""
+        logits = self._network.segment(_roi(self._network, self._features.get(frame), boxes))
+        probabilities = logits.float().sigmoid()[:, None]
+        if probabilities.shape[-1] != self._size:
+            probabilities = F.interpolate(probabilities, size=self._size, mode="bilinear")
+        return _kept(boxes.cpu(), probabilities[:, 0].cpu())
+
+    def _locate(self, patches: MaskPatches, source: int, target: int) -> tuple[Tensor, list[int]]:
+        """The RoIs in frame ``target``, (R, 4), and the rows whose warped mask is large enough to have one."""
+        flow = self._flow_between(target, source).expand(len(patches), -1, -1, -1)
+        patches = patches.to(self._device, torch.float32)
+        if self._config.recurrent_mask == "binary":
+            patches = MaskPatches(patches.boxes, (patches.probabilities >= 0.5).float())
+        tight = warped_boxes(patches, flow)
+        smallest = (tight[:, 2:] - tight[:, :2]).amin(dim=1)
+        found = torch.nonzero((smallest > 0) & (smallest >= self._config.min_side))[:, 0].tolist()
+        return self._enlarged(tight, (flow.shape[-2], flow.shape[-1])), found
+
+    def _inputs(
+        self, state: PropagationState, boxes: Tensor, source: int, target: int
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+        """x_j, h_((j-1)->j), the RoIs and the finer x_j, of rows that all go from ``source`` to ``target``."""
+        features = self._features.get(target)
+        rows = torch.zeros(len(boxes), dtype=torch.long, device=boxes.device)
+        flow = self._flow_between(target, source).expand(len(boxes), -1, -1, -1)
+        assert state.memory is not None
+        hidden = warp_hidden(state.memory, state.patches.boxes.to(boxes), boxes, flow)
+        roi = self._network.roi_features(features, boxes, rows)
+        return roi, hidden, boxes, self._network.fine_roi_features(features, boxes, rows)
+
+    def _flow_between(self, source: int, target: int) -> Tensor:
+        with self._stopwatch("flow"):
+            return self._flow.get(source, target).to(self._device)[None]
+
+    def _enlarged(self, boxes: Tensor, image_size: tuple[int, int]) -> Tensor:
+        return enlarge_boxes(boxes, self._config.box_enlargement, image_size)
+
+
+def _roi(network: DyeNet, features: FrameFeatures, boxes: Tensor) -> Tensor:
+    """RoI features of boxes in one frame."""
+    boxes = boxes.to(features.coarse.device)
+    return network.roi_features(
+        features, boxes, torch.zeros(len(boxes), dtype=torch.long, device=boxes.device)
+    )
+
+
+def _kept(boxes: Tensor, probabilities: Tensor) -> MaskPatches:
+    return MaskPatches(boxes.cpu(), probabilities.to("cpu", KEPT_DTYPE))

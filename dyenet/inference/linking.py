@@ -1,0 +1,75 @@
+"""Linking: tracklets become one mask tube per object, greedily by similarity (Sec. 3.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from dyenet.inference.config import LinkingConfig
+from dyenet.structures import MaskPatches, MaskTube, Tracklet, paired_iou
+
+
+def link(tracklets: Sequence[Tracklet], config: LinkingConfig) -> dict[int, MaskTube]:
+    """The tubes of the objects that have any tracklet, by object id.
+
+    Tracklets of given masks are linked first and never rejected; where two of one object meet, the mask whose
+    given mask is nearer in time stays. The others follow by falling similarity: one that contradicts its tube is
+    left out (facts D16); otherwise it fills the frames that the tube lacks.
+    """
+    tubes: dict[int, MaskTube] = {}
+    for tracklet in (t for t in tracklets if t.start.given):
+        _add_given(tubes.setdefault(tracklet.object_id, MaskTube(tracklet.object_id)), tracklet)
+    others = sorted((t for t in tracklets if not t.start.given), key=lambda t: -t.similarity)
+    for tracklet in others:
+        choices = [tracklet.object_id]
+        if config.reassign:
+            choices += [object_id for object_id, _ in tracklet.start.alternatives]
+        for object_id in choices:
+            if (
+                contradicting_fraction(tracklet, object_id, tubes, config)
+                <= config.max_contradicting_fraction
+            ):
+                tube = tubes.setdefault(object_id, MaskTube(object_id))
+                tube.patches = {**tracklet.patches, **tube.patches}
+                tube.tracklets.append(tracklet)
+                break
+    return {object_id: tubes[object_id] for object_id in sorted(tubes)}
+
+
+def _add_given(tube: MaskTube, tracklet: Tracklet) -> None:
+    starts = [t.start.frame for t in tube.tracklets]
+    for frame, patch in tracklet.patches.items():
+        nearest = min((abs(frame - start) for start in starts), default=None)
+        if frame not in tube.patches or nearest is None or abs(frame - tracklet.start.frame) < nearest:
+            tube.patches[frame] = patch
+    tube.tracklets.append(tracklet)
+
+
+def contradicting_fraction(
+    tracklet: Tracklet, object_id: int, tubes: Mapping[int, MaskTube], config: LinkingConfig
+) -> float:
+    """The share of the tracklet's frames in which it contradicts being a part of ``object_id``."""
+    own = tubes.get(object_id)
+    with_own = _ious(tracklet, own) if own is not None else {}
+    contradicting = {frame for frame, iou in with_own.items() if iou < config.contradiction_iou}
+    for other_id, tube in tubes.items():
+        if other_id == object_id:
+            continue
+        for frame, iou in _ious(tracklet, tube).items():
+            if iou >= config.overlap_iou and iou > with_own.get(frame, 0.0):
+                contradicting.add(frame)
+    return len(contradicting) / len(tracklet.patches)
+
+
+def _ious(tracklet: Tracklet, tube: MaskTube) -> dict[int, float]:
+    """IoU by frame, where both have a mask that is not empty."""
+    shared = sorted(tracklet.patches.keys() & tube.patches.keys())
+    if not shared:
+        return {}
+    a = MaskPatches.cat([tracklet.patches[f] for f in shared])
+    b = MaskPatches.cat([tube.patches[f] for f in shared])
+    seen: Tensor = torch.minimum(a.areas(), b.areas()) > 0
+    ious = paired_iou(a, b)
+    return {f: float(iou) for f, iou, both in zip(shared, ious, seen, strict=True) if both}

@@ -1,0 +1,114 @@
+"""Propagation: starting points are extended both ways to tracklets (Sec. 3.2)."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence, Set
+
+from dyenet.inference.config import PropagationConfig
+from dyenet.inference.protocols import Propagator
+from dyenet.structures import StartingPoint, Tracklet, patch_iou
+
+GivenFrames = Set[tuple[int, int]]
+"""(object id, frame) wherever a mask is given: propagation of that object ends there."""
+
+
+def propagate(
+    starting_points: Sequence[StartingPoint],
+    existing: Sequence[Tracklet],
+    propagator: Propagator,
+    num_frames: int,
+    config: PropagationConfig,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[Tracklet]:
+    """The new tracklets of ``starting_points``, which are in their order: highest similarity first.
+
+    The paper takes them one after another. Here they are taken in waves, the first of each object that is not
+    skipped, all in one batch: the skip rule looks only at tracklets of the same object, so the result is the same.
+    """
+    any_object = config.skip_scope == "any_object"
+    queues: dict[int, deque[StartingPoint]] = {}
+    tracklets: dict[int, list[Tracklet]] = {}
+    for tracklet in existing:
+        tracklets.setdefault(0 if any_object else tracklet.object_id, []).append(tracklet)
+    for point in starting_points:
+        queues.setdefault(0 if any_object else point.object_id, deque()).append(point)
+    room = {point.object_id: config.max_tracklets for point in starting_points}
+    given = {(p.object_id, p.frame) for p in [*starting_points, *(t.start for t in existing)] if p.given}
+    total, new = len(starting_points), []
+    while queues:
+        wave = []
+        for key, queue in list(queues.items()):
+            first = _next(queue, tracklets.setdefault(key, []), room, config)
+            if first is None:
+                del queues[key]
+            else:
+                wave.append((key, first))
+        if not wave:
+            break
+        extended = extend([point for _, point in wave], propagator, num_frames, config, given)
+        for (key, _), tracklet in zip(wave, extended, strict=True):
+            tracklets[key].append(tracklet)
+            new.append(tracklet)
+        if progress is not None:
+            progress(total - sum(map(len, queues.values())), total)
+    return sorted(new, key=lambda t: (not t.start.given, -t.similarity))
+
+
+def _next(
+    queue: deque[StartingPoint],
+    tracklets: Sequence[Tracklet],
+    room: dict[int, int],
+    config: PropagationConfig,
+) -> StartingPoint | None:
+    """The first starting point that is neither skipped nor beyond its object's bound; given ones always count."""
+    while queue:
+        point = queue.popleft()
+        if point.given:
+            return point
+        if room[point.object_id] > 0 and not is_skipped(point, tracklets, config.skip_iou):
+            room[point.object_id] -= 1
+            return point
+    return None
+
+
+def is_skipped(point: StartingPoint, tracklets: Sequence[Tracklet], skip_iou: float) -> bool:
+    """Whether the mask highly overlaps a mask of these tracklets in its frame (facts D15)."""
+    masks = [t.patches[point.frame] for t in tracklets if point.frame in t.patches]
+    return any(patch_iou(point.patch, mask).item() >= skip_iou for mask in masks)
+
+
+def extend(
+    starting_points: Sequence[StartingPoint],
+    propagator: Propagator,
+    num_frames: int,
+    config: PropagationConfig,
+    given: GivenFrames = frozenset(),
+) -> list[Tracklet]:
+    """One tracklet per starting point, all of them and both directions in one batch.
+
+    A row ends at the video's ends, before a frame where the object's mask is given, and when its mask is empty or
+    smaller than ``min_area_ratio`` of the starting mask.
+    """
+    tracklets = [Tracklet(point, {point.frame: point.patch}) for point in starting_points]
+    least = [config.min_area_ratio * point.patch.areas().item() for point in starting_points]
+    begun = propagator.begin(starting_points)
+    rows = list(range(len(starting_points))) * 2  # whose tracklet each row extends
+    steps = [1] * len(starting_points) + [-1] * len(starting_points)
+    state = begun.select(rows)
+    while True:
+        keep = []
+        for position, (frame, step) in enumerate(zip(state.frames, steps, strict=True)):
+            target = frame + step
+            if 0 <= target < num_frames and (state.object_ids[position], target) not in given:
+                keep.append(position)
+        if not keep:
+            return tracklets
+        rows, steps = [rows[k] for k in keep], [steps[k] for k in keep]
+        state = state.select(keep)
+        state = propagator.step(state, [f + s for f, s in zip(state.frames, steps, strict=True)])
+        areas = state.patches.areas().tolist()
+        alive = [k for k, area in enumerate(areas) if area > 0 and area >= least[rows[k]]]
+        rows, steps, state = [rows[k] for k in alive], [steps[k] for k in alive], state.select(alive)
+        for k, row in enumerate(rows):
+            tracklets[row].patches[state.frames[k]] = state.patches[k]

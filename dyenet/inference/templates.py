@@ -1,0 +1,99 @@
+"""Templates: the given masks, and confident masks of the tubes that are added after a round (Sec. 3, 3.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from dyenet.inference.config import ExpansionConfig
+from dyenet.inference.protocols import Retriever
+from dyenet.structures import MaskPatches, MaskTube, StartingPoint, Template
+
+
+def initial_templates(given: Sequence[StartingPoint], retriever: Retriever) -> list[Template]:
+    """One template per given mask, embedded in the mask's tight box."""
+    embeddings = _embed([(point.frame, point.patch) for point in given], retriever)
+    return [
+        Template(point.object_id, point.frame, point.patch, embedding)
+        for point, embedding in zip(given, embeddings, strict=True)
+    ]
+
+
+def similarities(embeddings: Tensor, templates: Sequence[Template], object_ids: Sequence[int]) -> Tensor:
+    """(R, D) embeddings -> (R, K): the cosine to the most similar template of each object; -1 without any."""
+    best = embeddings.new_full((len(embeddings), len(object_ids)), -1.0)
+    for column, object_id in enumerate(object_ids):
+        own = [t.embedding for t in templates if t.object_id == object_id]
+        if own:
+            best[:, column] = (embeddings @ torch.stack(own).T).amax(dim=1)
+    return best
+
+
+def expand_templates(
+    tubes: Mapping[int, MaskTube],
+    templates: Sequence[Template],
+    retriever: Retriever,
+    config: ExpansionConfig,
+    *,
+    threshold: float,
+) -> list[Template]:
+    """The templates that the tubes add (facts D12), most similar first, without those there already.
+
+    A mask is added if it is confident, similar enough to its object's templates as they were before this round,
+    more similar to them than to any other object's by the margin, and no near duplicate. ``threshold`` is the
+    least similarity where the config names none.
+    """
+    threshold = threshold if config.threshold is None else config.threshold
+    object_ids = sorted({t.object_id for t in templates})
+    added: list[Template] = []
+    for tube in tubes.values():
+        known = {t.frame for t in templates if t.object_id == tube.object_id}
+        masks = [(f, p) for f, p in _confident_masks(tube, config) if f not in known]
+        if not masks or tube.object_id not in object_ids:
+            continue
+        embeddings = _embed(masks, retriever)
+        scores = similarities(embeddings, templates, object_ids)
+        own = scores[:, object_ids.index(tube.object_id)]
+        others = scores[:, [c for c, i in enumerate(object_ids) if i != tube.object_id]]
+        rival = others.amax(dim=1) if others.shape[1] else torch.full_like(own, -1.0)
+        accepted = (own >= threshold) & (own - rival >= config.margin)
+        looks = [t.embedding for t in templates if t.object_id == tube.object_id]
+        room = config.max_per_round
+        for row in own.argsort(descending=True, stable=True).tolist():
+            if not accepted[row] or room == 0:
+                continue
+            if (torch.stack(looks) @ embeddings[row]).max() > config.duplicate_similarity:
+                continue
+            frame, patch = masks[row]
+            similarity = float(own[row])
+            added.append(
+                Template(tube.object_id, frame, patch, embeddings[row], given=False, similarity=similarity)
+            )
+            looks.append(embeddings[row])
+            room -= 1
+    return added
+
+
+def _confident_masks(tube: MaskTube, config: ExpansionConfig) -> list[tuple[int, MaskPatches]]:
+    starts = {t.start.frame for t in tube.tracklets}
+    frames = set()
+    if config.source in ("both", "starting_points"):
+        frames |= starts & tube.patches.keys()
+    if config.source in ("both", "tube_masks"):
+        frames |= set(sorted(tube.patches)[:: config.frame_step])
+    patches = [(frame, tube.patches[frame]) for frame in sorted(frames)]
+    return [(f, p) for f, p in patches if p.confidences().item() >= config.min_confidence]
+
+
+def _embed(masks: Sequence[tuple[int, MaskPatches]], retriever: Retriever) -> Tensor:
+    """(R, D): the masks' tight boxes embedded in their frames; one call per frame."""
+    rows: dict[int, list[int]] = {}
+    for row, (frame, _) in enumerate(masks):
+        rows.setdefault(frame, []).append(row)
+    found: dict[int, Tensor] = {}
+    for frame, members in rows.items():
+        boxes = torch.cat([masks[row][1].tight_boxes() for row in members])
+        found.update(zip(members, retriever.embed(frame, boxes), strict=True))
+    return torch.stack([found[row] for row in range(len(masks))])
