@@ -260,7 +260,7 @@ class _Schedule:
                 guides.append(replace(self.templates[ids[row]][0], frame=frame, patch=guide))
             refined = self.propagator.recover(frame, boxes[rows], guides)
             for index, row in enumerate(rows):
-                self.masks.write(ids[row], frame, refined[index], None)
+                self.masks.revise(ids[row], frame, refined[index])
 
     # Algorithm 1, from frame to frame
 

@@ -39,19 +39,27 @@ class CheckpointedMasks:
     def write(self, object_id: int, frame: int, patch: MaskPatches, origin: int | None) -> None:
         """P_(frame,k) <- ``patch`` (length 1) and, unless ``origin`` is None, c_(frame,k) <- ``origin``.
 
-        A tracklet loses the frame when another starting point takes it, so that no mask is kept twice.
+        The tracklet that had the frame loses it, so that no mask is kept twice; its own start it keeps.
         """
         for tracklet in self.tubes[object_id].tracklets:
-            if origin is not None:
+            if frame != tracklet.start.frame:
                 tracklet.patches.pop(frame, None)
-            elif frame in tracklet.patches:
+        if origin is not None:
+            self.checkpoints[object_id][frame] = origin
+        self._put(object_id, frame, patch)
+
+    def revise(self, object_id: int, frame: int, patch: MaskPatches) -> None:
+        """P_(frame,k) <- ``patch``, which still comes from the same starting point."""
+        for tracklet in self.tubes[object_id].tracklets:
+            if frame in tracklet.patches:
                 tracklet.patches[frame] = patch
+        self._put(object_id, frame, patch)
+
+    def _put(self, object_id: int, frame: int, patch: MaskPatches) -> None:
         if patch.probabilities.any():
             self.tubes[object_id].patches[frame] = patch
         else:
             self.tubes[object_id].patches.pop(frame, None)
-        if origin is not None:
-            self.checkpoints[object_id][frame] = origin
         self._boxes.pop(frame, None)
 
     def may_write(self, object_id: int, frame: int, origin: int) -> bool:
@@ -130,4 +138,4 @@ class CheckpointedMasks:
                 continue
             covered = mask.sample(cell_centres(patch.boxes, patch.size)) > 0.5
             left = patch.probabilities.masked_fill(covered, 0)
-            self.write(other, frame, MaskPatches(patch.boxes, left), None)
+            self.revise(other, frame, MaskPatches(patch.boxes, left))

@@ -182,6 +182,7 @@ def test_v3_break_stops_at_the_first_checkpoint_and_continue_goes_on_from_the_ma
     assert (result.rounds[2].frame, result.rounds[2].overwritten) == (6, [4])
     assert go_on.calls[-2:] == [("begin", [(1, 5)]), ("step", [(1, 5, 4)])]
     assert result.rounds[2].checkpoints == [0, 0, 0, 4, 6, 4, 4]
+    assert [sorted(t.patches) for t in result.tubes[1].tracklets] == [[0, 1, 2], [3, 4, 5], [4, 6]]
 
 
 @pytest.mark.parametrize(
