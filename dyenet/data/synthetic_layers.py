@@ -93,24 +93,49 @@ class Bend:
 
 
 @dataclass(frozen=True)
-class Layer:
-    """A picture that moves. ``object_id`` 0 is not annotated; ``part`` is None for a background."""
+class Shot:
+    """A picture: ``colour`` (h, w, 3) uint8, ``alpha`` (h, w) uint8 or None for one that covers every pixel of
+    the frame (mirrored beyond its rim), and the map from its pixels to figure units.
+    """
 
     colour: Picture
-    alpha: NDArray[np.uint8]
+    alpha: NDArray[np.uint8] | None
     to_figure: Matrix
-    part: Part | None
-    bend: Bend | None
+
+    def sample(self, u: NDArray[np.float32], v: NDArray[np.float32]) -> tuple[NDArray, NDArray[np.float32]]:
+        """Colour (h, w, 3) uint8 and alpha (h, w) 0..255 at the picture's pixels (u, v), both (h, w)."""
+        colour = cv2.remap(self.colour, u, v, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+        if self.alpha is None:
+            return colour, np.full(u.shape, 255, np.float32)
+        alpha = cv2.remap(self.alpha, u, v, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+        return colour, alpha.astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A picture that moves; ``object_id`` 0 is not annotated.
+
+    ``shots``: one picture, or one per frame where the layer is cut from a video (frame t shows the t-th); the
+    motion within such a cut-out is not known, so its flow is not either.
+    """
+
+    shots: Sequence[Shot]
     path: Path
+    part: Part | None = None
+    bend: Bend | None = None
     object_id: int = 0
+
+    def shot(self, t: float) -> Shot:
+        return self.shots[min(max(int(t), 0), len(self.shots) - 1)]
 
     def _inner(self, t: float) -> Matrix:
         """Picture pixels -> figure units, before the bend."""
+        to_figure = self.shot(t).to_figure
         if self.part is None:
-            return self.to_figure
+            return to_figure
         p = self.part
         angle = p.rest + p.swing * np.sin(p.rate * t + p.phase) + p.spin * t
-        return chain(pose(*p.joint, angle=angle), self.to_figure)
+        return chain(pose(*p.joint, angle=angle), to_figure)
 
     def to_image(self, material: Points, t: float) -> Points:
         points = apply(self._inner(t), material)
@@ -126,9 +151,10 @@ class Layer:
 
     def window(self, t: float, size: tuple[int, int]) -> tuple[slice, slice]:
         """The pixels (rows, columns) of a frame of ``size`` (H, W) that the picture may touch."""
-        if self.part is None:
+        alpha = self.shot(t).alpha
+        if alpha is None:
             return slice(0, size[0]), slice(0, size[1])
-        height, width = self.alpha.shape
+        height, width = alpha.shape
         side = np.linspace(0, 1, 9)
         ends = np.zeros_like(side)
         rim = np.concatenate(
@@ -144,7 +170,7 @@ def sprite_layer(sprite: Sprite, part: Part, bend: Bend | None, path: Path, obje
     """A painted part of a figure as a layer."""
     scale = 1 / sprite.density
     to_figure = np.array([[scale, 0, sprite.origin[0]], [0, scale, sprite.origin[1]]])
-    return Layer(sprite.colour, sprite.alpha, to_figure, part, bend, path, object_id)
+    return Layer((Shot(sprite.colour, sprite.alpha, to_figure),), path, part, bend, object_id)
 
 
 @dataclass(frozen=True)
@@ -162,7 +188,7 @@ class Rendering:
 def render(layers: Sequence[Layer], t: float, size: tuple[int, int]) -> Rendering:
     """Draws the layers from back to front; a pixel belongs to the last layer that covers at least half of it.
 
-    The first layer is the background and covers everything (its picture is mirrored beyond its rim).
+    The first layer must cover every pixel.
     """
     height, width = size
     image = np.zeros((height, width, 3), np.float32)
@@ -176,14 +202,9 @@ def render(layers: Sequence[Layer], t: float, size: tuple[int, int]) -> Renderin
         y, x = np.mgrid[rows, columns].astype(np.float64)
         at = layer.to_material(np.stack([x, y], -1), t)  # (h, w, 2)
         u, v = at[..., 0].astype(np.float32), at[..., 1].astype(np.float32)
-        colour = cv2.remap(layer.colour, u, v, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
-        if layer.part is None:
-            image[window] = colour
-            cover = np.ones(u.shape, bool)
-        else:
-            alpha = cv2.remap(layer.alpha, u, v, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
-            image[window] += (colour - image[window]) * (alpha[..., None] / np.float32(255))
-            cover = alpha >= 128
+        colour, alpha = layer.shot(t).sample(u, v)
+        image[window] += (colour - image[window]) * (alpha[..., None] / np.float32(255))
+        cover = alpha >= 128
         mask[window][cover] = layer.object_id
         visible[window][cover] = index
         material[window][cover] = at[cover]

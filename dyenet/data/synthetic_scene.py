@@ -12,11 +12,10 @@ from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline
 
 from dyenet.data.shapes import Part, Sprite, blob, draw_figure, ellipse, figure
-from dyenet.data.synthetic_layers import Bend, Layer, Path, sprite_layer
+from dyenet.data.synthetic_layers import Bend, Layer, Path, Shot, sprite_layer
+from dyenet.data.synthetic_paths import Paths
 from dyenet.data.textures import Map, Picture, noise, photo_texture, texture
 
-KNOT = 10.0
-"""Frames between two knots of a path."""
 STILL = np.array([[1.0, 0, 0], [0, 1.0, 0]])
 
 
@@ -47,11 +46,9 @@ class _Builder:
         self.rng, self.num_frames, self.scenario = rng, num_frames, scenario
         self.height, self.width = size
         self.photos = scenario.photos if rng.random() < 0.7 else ()
-        self.pace = rng.uniform(0.3, 1.5)  # a calm or a lively scene
-        self.knots = np.arange(-1, np.ceil(num_frames / KNOT) + 2) * KNOT
-        self.shake = self._shake()
-        self.camera = self._drift()
-        self.spot = (0.0, 0.0)
+        self.paths = Paths(rng, num_frames, size)
+        self.shake = self.paths.shake()
+        self.camera = self.paths.drift()
 
     def build(self) -> list[Layer]:
         rng, scenario = self.rng, self.scenario
@@ -73,41 +70,23 @@ class _Builder:
             radius = min(self.height, self.width) * rng.uniform(0.16, 0.2 + 0.3 / objects)
             if object_id == 1 and occlusion:
                 radius = min(radius, 0.16 * self.width)
-                values, hider = self._hidden_walk(radius)
+                x = self.width * rng.uniform(0.42, 0.58)
+                values, half = self.paths.behind(radius, x)
+                hider = self._pillar(half, x)
             else:
-                values = self._walk(radius, leave and object_id == objects)
+                values = self.paths.wander(radius, leave and object_id == objects)
             parts = figure(rng)
             look = (parts, draw_figure(rng, parts, radius * 1.3, self.photos), self._bend(), radius)
             looks.append(look)
             figures.append(self._place(look, values, object_id))
         for _ in range(distractors):
             look = looks[int(rng.integers(len(looks)))]
-            figures.append(self._place(look, self._walk(look[3], False), 0))
+            figures.append(self._place(look, self.paths.wander(look[3], False), 0))
         order = rng.permutation(len(figures))
         layers = [self._background()] + [layer for i in order for layer in figures[i]] + hider
         for _ in range(occluders):
             layers += self._occluder()
         return layers
-
-    # paths ------------------------------------------------------------------------------------------------
-
-    def _shake(self) -> CubicSpline:
-        """The hand's tremble: small, quick, the same for everything in view."""
-        times = np.arange(-4, self.num_frames + 5, 2.0)
-        strength = self.rng.choice([0.0, 1.0, 3.0], p=[0.4, 0.4, 0.2])
-        values = self.rng.normal(0, 1, (len(times), 4)) * strength * [0.6, 0.6, 0.0005, 0.001]
-        return CubicSpline(times, values)
-
-    def _drift(self) -> NDArray[np.float64]:
-        """The camera's own way, (knots, 4) pose values of the world: a random walk of pan, zoom and roll."""
-        step = self.rng.normal(0, 1, (len(self.knots), 4)) + self.rng.normal(0, 1, 4)
-        strength = (
-            self.pace
-            * self.rng.uniform(0, 1)
-            * np.array([0.06 * self.width, 0.02 * self.height, 0.03, 0.015])
-        )
-        walk = np.cumsum(step * strength, 0)
-        return walk - walk[1]
 
     def _bend(self) -> Bend | None:
         rng = self.rng
@@ -119,61 +98,6 @@ class _Builder:
 
         return Bend(pair(0.02, 0.14), pair(1.0, 4.0), pair(-0.4, 0.4), pair(0, 6.3))
 
-    def _walk(self, radius: float, leave: bool) -> NDArray[np.float64]:
-        """(knots, 6) pose values of an object that wanders in view; with ``leave`` it goes and comes back."""
-        rng, n = self.rng, len(self.knots)
-        room = np.array([self.width, self.height])
-        place = rng.uniform(0.18, 0.82, 2) * room
-        heading = rng.normal(0, 1, 2) * [1.5, 0.7]
-        places = []
-        for _ in range(n):
-            places.append(place)
-            heading = 0.7 * heading + rng.normal(0, 0.7, 2) * [1.5, 0.7]
-            place = place + heading * self.pace * 0.07 * self.width
-            # Turn back at the rim of the view.
-            for axis in (0, 1):
-                if not 0.1 * room[axis] < place[axis] < 0.9 * room[axis]:
-                    place[axis] = np.clip(place[axis], 0.1 * room[axis], 0.9 * room[axis])
-                    heading[axis] *= -1
-        out = np.array(places)
-        if leave:
-            middle = (self.knots > 0.35 * self.num_frames) & (self.knots < 0.65 * self.num_frames)
-            middle[n // 2] = True
-            side = rng.choice([-1.0, 1.0])
-            out[middle, 0] = self.width / 2 + side * (self.width / 2 + 1.6 * radius)
-        return self._posed(out)
-
-    def _posed(self, places: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Adds log scale, angle, log aspect and shear (all smooth random) to places (knots, 2)."""
-        n, rng = len(places), self.rng
-        spin = rng.normal(0, 0.5) if rng.random() < 0.15 else 0.0
-        angle = rng.normal(0, 0.25) + np.cumsum(rng.normal(0, 0.06, n)) + spin * np.arange(n)
-        scale = np.clip(np.cumsum(rng.normal(0, 0.09, n) * self.pace), -0.5, 0.5)
-        rest = np.stack([scale, angle, rng.normal(0, 0.05, n), rng.normal(0, 0.06, n)], -1)
-        return np.concatenate([places, rest], 1)
-
-    def _hidden_walk(self, radius: float) -> tuple[NDArray[np.float64], list[Layer]]:
-        """A straight walk behind a pillar that is wider than the object, and the pillar."""
-        rng = self.rng
-        sign = rng.choice([-1.0, 1.0])
-        pillar = self.width * rng.uniform(0.42, 0.58)
-        middle = self.num_frames * rng.uniform(0.42, 0.58)
-        speed = max(0.6 * self.width / self.num_frames, 2.6 * radius / (0.35 * self.num_frames))
-        x = pillar + sign * speed * (self.knots - middle)
-        y = np.full(len(x), self.height * rng.uniform(0.35, 0.65)) + np.cumsum(
-            rng.normal(0, 0.01 * self.height, len(x))
-        )
-        values = self._posed(np.stack([x, y], -1))
-        values[:, 2] = np.clip(values[:, 2], -0.1, 0.0)  # it may not outgrow the pillar
-        values[:, 4:] = 0
-        half = 1.15 * radius + 2 * speed
-        outline = ellipse(half, 0.75 * self.height + half, 8.0)
-        outline[:, 0] += 0.06 * half * np.sin(outline[:, 1] / half * rng.uniform(2, 5))
-        still = np.tile([pillar, self.height / 2, 0, 0, 0, 0], (len(self.knots), 1))
-        return values, self._solid(outline, still, moves=0.0)
-
-    # things -----------------------------------------------------------------------------------------------
-
     def _place(
         self,
         look: tuple[list[Part], list[Sprite], Bend | None, float],
@@ -181,7 +105,7 @@ class _Builder:
         object_id: int,
     ) -> list[Layer]:
         parts, sprites, bend, radius = look
-        path = Path(CubicSpline(self.knots, values), np.diag([radius, radius, 1.0])[:2], self.shake)
+        path = Path(self.paths.spline(values), np.diag([radius, radius, 1.0])[:2], self.shake)
         return [sprite_layer(s, p, bend, path, object_id) for s, p in zip(sprites, parts, strict=True)]
 
     def _solid(
@@ -191,9 +115,15 @@ class _Builder:
         values = values.copy()
         values[:, :4] += moves * self.camera
         part = Part(outline)
-        path = Path(CubicSpline(self.knots, values), STILL, self.shake)
+        path = Path(self.paths.spline(values), STILL, self.shake)
         sprites = draw_figure(self.rng, [part], 1.0, self.photos, scale=0.2 * self.width)
         return [sprite_layer(sprites[0], part, None, path)]
+
+    def _pillar(self, half: float, x: float) -> list[Layer]:
+        """A pillar from top to bottom at ``x``, ``half`` its width in pixels."""
+        outline = ellipse(half, 0.75 * self.height + half, 8.0)
+        outline[:, 0] += 0.06 * half * np.sin(outline[:, 1] / half * self.rng.uniform(2, 5))
+        return self._solid(outline, self.paths.still(x, self.height / 2), moves=0.0)
 
     def _occluder(self) -> list[Layer]:
         """A bush, post or beam in the foreground; it stands in the world or crosses the view."""
@@ -210,9 +140,11 @@ class _Builder:
             place[1] = self.height * rng.choice([0.08, 0.92])
         else:
             outline = blob(rng, 2.5 * thickness, 3.5 * thickness, 0.3)
-        values = np.tile([*place, 0, 0, 0, 0], (len(self.knots), 1)).astype(float)
+        values = self.paths.still(*place)
         if rng.random() < 0.4 and kind != 1:
-            values[:, 0] += rng.normal(0, 0.012) * self.width * self.pace * (self.knots - self.num_frames / 2)
+            values[:, 0] += (
+                rng.normal(0, 0.012) * self.width * self.paths.pace * (self.paths.knots - self.num_frames / 2)
+            )
         return self._solid(outline, values, moves=rng.uniform(1.0, 1.6))
 
     def _background(self) -> Layer:
@@ -225,12 +157,11 @@ class _Builder:
             picture = self._ground(shape)
         if rng.random() < 0.25:  # out of focus
             picture = cv2.GaussianBlur(picture, (0, 0), rng.uniform(0.7, 2.5)).astype(np.uint8, copy=False)
-        values = np.zeros((len(self.knots), 6))
-        values[:, :2] = [(self.width - 1) / 2, (self.height - 1) / 2]
+        values = self.paths.still((self.width - 1) / 2, (self.height - 1) / 2)
         values[:, :4] += self.camera
-        path = Path(CubicSpline(self.knots, values), STILL, self.shake)
+        path = Path(self.paths.spline(values), STILL, self.shake)
         centred = np.array([[1, 0, -shape[1] / 2], [0, 1, -shape[0] / 2]])
-        return Layer(picture, np.full(shape, 255, np.uint8), centred, None, None, path)
+        return Layer((Shot(picture, None, centred),), path)
 
     def _ground(self, shape: tuple[int, int]) -> Picture:
         rng = self.rng
@@ -262,8 +193,8 @@ def _stamp(picture: Picture, layer: Layer) -> None:
     if not at.size:
         return
     u, v = np.ascontiguousarray(at[..., 0]), np.ascontiguousarray(at[..., 1])
-    colour = cv2.remap(layer.colour, u, v, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
-    alpha = cv2.remap(layer.alpha, u, v, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)[..., None] / 255.0
+    colour, alpha = layer.shots[0].sample(u, v)
+    alpha = alpha[..., None] / np.float32(255)
     picture[window] = (colour * alpha + picture[window] * (1 - alpha)).astype(np.uint8)
 
 

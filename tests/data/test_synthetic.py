@@ -188,8 +188,10 @@ def test_leaving_object_is_away_and_returns():
 def test_distractors_are_drawn_but_not_annotated():
     video = SyntheticVideo(0, num_frames=4, size=SIZE, scenario=Scenario(num_objects=1, distractors=2))
     assert {layer.object_id for layer in video.layers} == {0, 1}
-    pictures = [layer.colour for layer in video.layers if layer.object_id == 1]
-    copies = [sum(layer.colour is p for layer in video.layers if layer.object_id == 0) for p in pictures]
+    pictures = [layer.shots[0].colour for layer in video.layers if layer.object_id == 1]
+    copies = [
+        sum(layer.shots[0].colour is p for layer in video.layers if layer.object_id == 0) for p in pictures
+    ]
     assert copies == [2] * len(pictures)
 
 
