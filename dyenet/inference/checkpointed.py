@@ -77,6 +77,7 @@ def run_checkpointed(
     goes both ways from each under the checkpoint rule, and given masks are never overwritten. Every given object
     needs at least one template.
     """
+    config = config.resolved()
     schedule = _Schedule(num_frames, image_size, given, templates, retriever, propagator, config, progress)
     schedule.first_pass()
     limit = num_frames * len(schedule.masks.object_ids) if config.max_rounds is None else config.max_rounds

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from dyenet.errors import ConfigError
@@ -31,7 +31,7 @@ READINGS: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class CheckpointedConfig:
-    """``algorithm`` sets every field that is None, to the paper's or the released code's reading.
+    """``algorithm`` decides every field that is None, by the paper's or the released code's reading.
 
     * ``similarity_threshold`` rho_reid and ``occlusion_iou`` rho_occ of Algorithm 2.
     * ``ties`` (V1): a mask as far from its starting point as from the new one is kept (the paper's ``>``).
@@ -76,8 +76,13 @@ class CheckpointedConfig:
     def __post_init__(self) -> None:
         if self.algorithm not in READINGS:
             raise ConfigError(f"algorithm is {self.algorithm!r}; it may be 'paper', 'released'")
-        for name, value in READINGS[self.algorithm].items():
-            if getattr(self, name) is None:
-                object.__setattr__(self, name, value)
-        if self.recover_iterations is None or self.recover_iterations < 1:
+        if self.recover_iterations is not None and self.recover_iterations < 1:
             raise ConfigError(f"recover_iterations is {self.recover_iterations}; it must be at least 1")
+
+    def resolved(self) -> CheckpointedConfig:
+        """The same with every None of ``READINGS`` filled in; only then may the fields be read.
+
+        (Not done on construction: a config is written out in full before overrides are applied to it.)
+        """
+        readings = READINGS[self.algorithm].items()
+        return replace(self, **{name: value for name, value in readings if getattr(self, name) is None})

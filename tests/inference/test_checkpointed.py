@@ -3,13 +3,16 @@
 Frames count from 0; the paper's from 1.
 """
 
+import dataclasses
 import itertools
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mmengine.config import Config
 
+from dyenet.config import apply_overrides, build
 from dyenet.errors import ConfigError
 from dyenet.inference.checkpointed import CheckpointedResult, run_checkpointed
 from dyenet.inference.checkpointed_config import CheckpointedConfig
@@ -343,18 +346,31 @@ def test_masks_given_in_several_frames_share_the_video_by_distance():
 
 
 def test_algorithm_sets_the_defaults_and_a_field_overrides_it():
-    released = CheckpointedConfig(algorithm="released")
+    released = CheckpointedConfig(algorithm="released").resolved()
     assert (released.needed_when, released.search_last_frame, released.recover_iterations) == (
         "absent",
         False,
         5,
     )
-    assert CheckpointedConfig().initial_checkpoint == "given"
-    assert CheckpointedConfig(algorithm="released", joint_iterations=0).joint_iterations == 0
+    assert CheckpointedConfig().resolved().initial_checkpoint == "given"
+    assert CheckpointedConfig(algorithm="released", joint_iterations=0).resolved().joint_iterations == 0
     with pytest.raises(ConfigError, match="'paper', 'released'"):
         CheckpointedConfig(algorithm="other")  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="at least 1"):
         CheckpointedConfig(recover_iterations=0)
+
+
+def test_the_algorithm_can_be_overridden_in_a_config_that_was_written_out_in_full():
+    block = Config(dataclasses.asdict(build(CheckpointedConfig, {})))
+    apply_overrides(block, ["algorithm=released", "on_checkpoint=continue", "search_last_frame=True"])
+    config = build(CheckpointedConfig, block.to_dict()).resolved()
+    assert (config.needed_when, config.on_checkpoint, config.search_last_frame) == (
+        "absent",
+        "continue",
+        True,
+    )
+    with pytest.raises(ConfigError, match="needed_when"):
+        build(CheckpointedConfig, {"needed_when": "always"})
 
 
 def test_progress_ends_at_its_totals():
