@@ -23,6 +23,8 @@ def propagate(
 ) -> list[Tracklet]:
     """The new tracklets of ``starting_points``, which are in their order: highest similarity first.
 
+    ``progress`` is called with (done, total), counted in frames times starting points.
+
     The paper takes them one after another. Here they are taken in waves, the first of each object that is not
     skipped, all in one batch: the skip rule looks only at tracklets of the same object, so the result is the same.
     """
@@ -35,7 +37,12 @@ def propagate(
         queues.setdefault(0 if any_object else point.object_id, deque()).append(point)
     room = {point.object_id: config.max_tracklets for point in starting_points}
     given = {(p.object_id, p.frame) for p in [*starting_points, *(t.start for t in existing)] if p.given}
-    total, new = len(starting_points), []
+    total, done, new = len(starting_points) * num_frames, 0, []
+
+    def tick(step: int) -> None:
+        if progress is not None:
+            progress(min(total, done + step), total)
+
     while queues:
         wave = []
         for key, queue in list(queues.items()):
@@ -46,12 +53,13 @@ def propagate(
                 wave.append((key, first))
         if not wave:
             break
-        extended = extend([point for _, point in wave], propagator, num_frames, config, given)
+        extended = extend([point for _, point in wave], propagator, num_frames, config, given, tick)
         for (key, _), tracklet in zip(wave, extended, strict=True):
             tracklets[key].append(tracklet)
             new.append(tracklet)
-        if progress is not None:
-            progress(total - sum(map(len, queues.values())), total)
+        done = total - num_frames * sum(map(len, queues.values()))
+    done = total
+    tick(0)
     return sorted(new, key=lambda t: (not t.start.given, -t.similarity))
 
 
@@ -84,11 +92,12 @@ def extend(
     num_frames: int,
     config: PropagationConfig,
     given: GivenFrames = frozenset(),
+    tick: Callable[[int], None] | None = None,
 ) -> list[Tracklet]:
     """One tracklet per starting point, all of them and both directions in one batch.
 
     A row ends at the video's ends, before a frame where the object's mask is given, and when its mask is empty or
-    smaller than ``min_area_ratio`` of the starting mask.
+    smaller than ``min_area_ratio`` of the starting mask. ``tick`` is called with the steps done so far.
     """
     tracklets = [Tracklet(point, {point.frame: point.patch}) for point in starting_points]
     least = [config.min_area_ratio * point.patch.areas().item() for point in starting_points]
@@ -96,14 +105,14 @@ def extend(
     rows = list(range(len(starting_points))) * 2  # whose tracklet each row extends
     steps = [1] * len(starting_points) + [-1] * len(starting_points)
     state = begun.select(rows)
-    while True:
+    for done in range(1, num_frames + 1):
         keep = []
         for position, (frame, step) in enumerate(zip(state.frames, steps, strict=True)):
             target = frame + step
             if 0 <= target < num_frames and (state.object_ids[position], target) not in given:
                 keep.append(position)
         if not keep:
-            return tracklets
+            break
         rows, steps = [rows[k] for k in keep], [steps[k] for k in keep]
         state = state.select(keep)
         state = propagator.step(state, [f + s for f, s in zip(state.frames, steps, strict=True)])
@@ -112,3 +121,6 @@ def extend(
         rows, steps, state = [rows[k] for k in alive], [steps[k] for k in alive], state.select(alive)
         for k, row in enumerate(rows):
             tracklets[row].patches[state.frames[k]] = state.patches[k]
+        if tick is not None:
+            tick(done)
+    return tracklets

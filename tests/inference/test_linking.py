@@ -1,0 +1,79 @@
+from dataclasses import replace
+
+import pytest
+from hand_made import nothing, row, square, track
+
+from dyenet.inference.config import LinkingConfig
+from dyenet.inference.linking import contradicting_fraction, link
+
+CONFIG = LinkingConfig()
+
+
+def starts(tube) -> list[int]:
+    return [t.start.frame for t in tube.tracklets]
+
+
+def x_of(tube) -> dict[int, float]:
+    return {f: p.boxes[0, 0].item() for f, p in sorted(tube.patches.items())}
+
+
+def test_tracklets_apart_in_time_are_joined_and_higher_order_masks_stay():
+    first = row(1, 0, range(4), x=0)
+    agreeing = row(1, 5, range(3, 8), x=2, similarity=0.9)  # IoU 14 / 18 on frame 3
+    tubes = link([agreeing, first], CONFIG)
+    assert starts(tubes[1]) == [0, 5]
+    assert x_of(tubes[1]) == {0: 0, 1: 0, 2: 0, 3: 0, 4: 2, 5: 2, 6: 2, 7: 2}
+
+
+def test_a_tracklet_that_disagrees_on_one_shared_frame_is_rejected_whole():
+    first = row(1, 0, range(4), x=0)
+    disagreeing = row(1, 5, range(3, 8), x=8, similarity=0.9)  # IoU 8 / 24 on frame 3
+    assert contradicting_fraction(disagreeing, 1, link([first], CONFIG), CONFIG) == pytest.approx(1 / 5)
+    assert starts(link([first, disagreeing], CONFIG)[1]) == [0]
+    lenient = replace(CONFIG, max_contradicting_fraction=0.2)
+    assert starts(link([first, disagreeing], lenient)[1]) == [0, 5]
+    assert starts(link([first, disagreeing], replace(CONFIG, contradiction_iou=0.3))[1]) == [0, 5]
+
+
+def test_the_more_similar_of_two_contradicting_tracklets_founds_the_tube():
+    weak, strong = row(1, 2, range(5), x=0, similarity=0.8), row(1, 3, range(5), x=30, similarity=0.9)
+    assert starts(link([weak, strong], CONFIG)[1]) == [3]
+
+
+def test_a_tracklet_on_another_object_s_tube_is_rejected_or_offered_to_it():
+    one, two = row(1, 0, range(4), x=0), row(2, 0, range(8), x=40)
+    stray = row(1, 6, range(5, 10), x=41, similarity=0.8, alternatives=((2, 0.75),))
+    tubes = link([one, two, stray], CONFIG)
+    assert starts(tubes[1]) == [0]
+    assert starts(tubes[2]) == [0]
+    tubes = link([one, two, stray], replace(CONFIG, reassign=True))
+    assert starts(tubes[1]) == [0]
+    assert starts(tubes[2]) == [0, 6]
+    assert max(tubes[2].patches) == 9
+
+
+def test_masks_that_overlap_another_tube_less_than_their_own_are_no_contradiction():
+    one, two = row(1, 0, range(4), x=0), row(2, 0, range(4), x=4)  # IoU of the two: 12 / 20
+    follower = row(1, 3, range(2, 6), x=0, similarity=0.9)
+    assert starts(link([one, two, follower], CONFIG)[1]) == [0, 3]
+
+
+def test_empty_masks_contradict_nothing():
+    first = track(1, 0, {0: square(0), 1: nothing()})
+    second = track(1, 2, {1: square(50), 2: square(50)}, similarity=0.9)
+    assert starts(link([first, second], CONFIG)[1]) == [0, 2]
+
+
+def test_between_two_given_masks_the_nearer_one_is_followed():
+    early, late = row(1, 0, range(6), x=0), row(1, 6, range(1, 9), x=30)
+    tubes = link([late, early], CONFIG)
+    assert x_of(tubes[1]) == {0: 0, 1: 0, 2: 0, 3: 30, 4: 30, 5: 30, 6: 30, 7: 30, 8: 30}
+    tubes = link([early, late], CONFIG)  # frame 3 is as far from both: the first stays
+    assert x_of(tubes[1])[3] == 0
+    assert x_of(tubes[1])[4] == 30
+
+
+def test_tubes_are_by_object_id_and_objects_without_tracklets_have_none():
+    tubes = link([row(7, 0, range(2), x=0), row(3, 0, range(2), x=30)], CONFIG)
+    assert list(tubes) == [3, 7]
+    assert link([], CONFIG) == {}
