@@ -17,6 +17,7 @@ from torchvision.ops import box_iou
 from dyenet.inference.checkpointed_config import CheckpointedConfig
 from dyenet.inference.checkpointed_masks import NEVER, CheckpointedMasks
 from dyenet.inference.protocols import Propagator, Retriever
+from dyenet.inference.stopwatch import Stopwatch
 from dyenet.structures import (
     MaskPatches,
     MaskTube,
@@ -70,22 +71,26 @@ def run_checkpointed(
     propagator: Propagator,
     config: CheckpointedConfig,
     progress: ProgressCallback | None = None,
+    stopwatch: Stopwatch | None = None,
 ) -> CheckpointedResult:
     """Algorithm 3. ``image_size`` is (H, W); ``given`` masks may lie in any frame, several per object too.
 
     With masks given in other frames than the first, "frame 1" reads "the nearest given frame": the first pass
     goes both ways from each under the checkpoint rule, and given masks are never overwritten. Every given object
-    needs at least one template.
+    needs at least one template. ``stopwatch`` books the stages "propagate" and "retrieve".
     """
-    config = config.resolved()
+    config, stopwatch = config.resolved(), stopwatch or Stopwatch()
     schedule = _Schedule(num_frames, image_size, given, templates, retriever, propagator, config, progress)
-    schedule.first_pass()
+    with stopwatch("propagate"):
+        schedule.first_pass()
     limit = num_frames * len(schedule.masks.object_ids) if config.max_rounds is None else config.max_rounds
     for number in range(1, limit + 1):
-        retrieval = schedule.retrieve()
+        with stopwatch("retrieve"):
+            retrieval = schedule.retrieve()
         if retrieval is None:
             break
-        schedule.refine(retrieval, number)
+        with stopwatch("propagate"):
+            schedule.refine(retrieval, number)
         schedule.report("rounds", number, number + 1)
     schedule.report("rounds", len(schedule.rounds), len(schedule.rounds))
     return CheckpointedResult(schedule.masks.tubes, schedule.rounds)

@@ -16,6 +16,7 @@ from dyenet.config import apply_overrides, build
 from dyenet.errors import ConfigError
 from dyenet.inference.checkpointed import CheckpointedResult, run_checkpointed
 from dyenet.inference.checkpointed_config import CheckpointedConfig
+from dyenet.inference.stopwatch import Stopwatch
 from dyenet.structures import Candidates, MaskPatches, PropagationState, StartingPoint, Template
 
 A, B, C, D = ([float(x), 0.0, float(x + 20), 20.0] for x in (0, 30, 60, 90))
@@ -373,8 +374,9 @@ def test_the_algorithm_can_be_overridden_in_a_config_that_was_written_out_in_ful
         build(CheckpointedConfig, {"needed_when": "always"})
 
 
-def test_progress_ends_at_its_totals():
+def test_progress_ends_at_its_totals_and_seconds_are_booked():
     seen: dict[str, tuple[int, int]] = {}
+    stopwatch = Stopwatch()
     scene = Scene({3: [(B, embedding(1, 0.9))]})
     point = StartingPoint(1, 1, patch(A), given=True)
     run_checkpointed(
@@ -386,9 +388,11 @@ def test_progress_ends_at_its_totals():
         propagator=scene,
         config=CheckpointedConfig(),
         progress=lambda stage, done, total: seen.__setitem__(stage, (done, total)),
+        stopwatch=stopwatch,
     )
     assert set(seen) == {"propagate", "retrieve", "rounds"}
     assert all(done == total for done, total in seen.values())
+    assert set(stopwatch.seconds) == {"propagate", "retrieve"}
 
 
 @settings(max_examples=40, deadline=None)
