@@ -236,7 +236,7 @@ class _Schedule:
             patch = self.masks.tubes[object_id].patches.get(frame, patch)
         start = StartingPoint(object_id, frame, patch, retrieval.similarity)
         tracklet = self._found(start)
-        if patch.probabilities.any():
+        if patch.areas().item() > 0:
             area = float(retrieval.template.patch.areas())
             self._propagate([tracklet], [area], 1)
             self._propagate([tracklet], [area], -1)
