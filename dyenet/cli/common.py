@@ -30,7 +30,7 @@ Overrides = Annotated[
     typer.Option(
         "--set",
         metavar="KEY=VALUE",
-        help="Change a config key, such as --set retrieval.threshold=0.8. Repeatable.",
+        help="Change a config key, such as --set inference.iterative.max_rounds=1. Repeatable.",
     ),
 ]
 Device = Annotated[
@@ -128,3 +128,13 @@ def write_json(path: Path, value: Any) -> None:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def peak_memory_mb() -> float | None:
+    """The most memory this process has held so far, in MiB; None where the system does not say (Windows)."""
+    try:
+        import resource
+    except ImportError:
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak / (2**20 if sys.platform == "darwin" else 2**10), 1)

@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
+import platform
+import time
+from collections.abc import Iterator
 from enum import StrEnum
+from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dyenet.cli.common import Device, Dtype, Overrides, require_empty, stage_bars
+from dyenet.cli.common import (
+    Device,
+    Dtype,
+    Overrides,
+    StageBars,
+    peak_memory_mb,
+    require_empty,
+    stage_bars,
+    write_json,
+)
 from dyenet.errors import InputError
 
 if TYPE_CHECKING:
-    pass
+    from dyenet.inference.loading import Model
+    from dyenet.inference.result import SegmentationResult
+    from dyenet.structures import Frame, Video
 
 
 class Schedule(StrEnum):
@@ -70,22 +85,28 @@ def segment(
     Writes DIR/masks/<frame>.png (palette PNGs, the ids of MASKS), DIR/overlay.mp4 and DIR/run.json.
     """
     check_output(out, masks, overwrite=overwrite)
-    # The heavy imports wait until the cheap mistakes are ruled out.
+    # Heavy imports wait until the cheap mistakes are ruled out.
     from dyenet.data.masks import read_given_masks
     from dyenet.data.video_io import open_video
     from dyenet.inference.loading import load_model
     from dyenet.inference.session import VideoSession
 
-    frames = open_video(video, max_size=max_size)
+    start = time.perf_counter()
+    frames = open_video(video)
     given = read_given_masks(masks, frames)
-    overrides = [f"inference.schedule={schedule}", *(set_ or [])]
-    loaded = load_model(model, device=device, dtype=dtype, overrides=overrides)
-    with stage_bars() as bars:
-        session = VideoSession(loaded, frames, progress=bars)
+    settings = [f"inference.schedule={schedule}", *(set_ or [])]
+    if max_size is not None:
+        settings.append(f"inference.max_size={max_size}")
+    loaded = load_model(model, device=device, dtype=dtype, overrides=settings)
+    with stage_bars() as bars, VideoSession(loaded, frames, progress=bars) as session:
         for frame, mask in given.items():
             session.add_masks(frame, mask)
         result = session.run()
-        write_result(result, frames, out, bars, overlay=overlay)
+        clear_result(out)
+        write_frames(result, frames, out, bars, overlay=overlay)
+    report = run_report(loaded, frames, result, video=video, masks=masks, seconds=time.perf_counter() - start)
+    write_json(out / "run.json", report)  # the last file: a folder that has it is whole
+    print(summary(report, out))
 
 
 def check_output(out: Path, masks: Path, *, overwrite: bool) -> None:
@@ -95,3 +116,72 @@ def check_output(out: Path, masks: Path, *, overwrite: bool) -> None:
         raise InputError(
             f"{masks} lies in {out / 'masks'}, which this run would write over; give another --out"
         )
+
+
+def clear_result(out: Path) -> None:
+    """Removes what an earlier run wrote into ``out``, and nothing else; ``run.json`` first."""
+    for old in [out / "run.json", out / "overlay.mp4", *sorted((out / "masks").glob("*.png"))]:
+        old.unlink(missing_ok=True)
+    (out / "masks").mkdir(parents=True, exist_ok=True)
+
+
+def write_frames(
+    result: SegmentationResult, frames: Video, out: Path, bars: StageBars, *, overlay: bool
+) -> None:
+    """Writes masks/*.png one whole frame after the other, and overlay.mp4 under its name once it is whole."""
+    from dyenet.data import masks as mask_files
+    from dyenet.data.video_io import write_video
+    from dyenet.visualization.overlay import draw_overlay
+
+    def labelled() -> Iterator[Frame]:
+        for index, name in enumerate(frames.names):
+            labels = result.labels(index)
+            mask_files.write_index_mask(out / "masks" / f"{name}.png", labels)
+            if overlay:
+                yield draw_overlay(frames[index], labels)
+            bars("write", index + 1, len(frames))
+
+    if overlay:
+        write_video(out / "overlay.mp4", labelled(), fps=frames.fps)
+    else:
+        for _ in labelled():
+            pass
+
+
+def run_report(
+    model: Model, frames: Video, result: SegmentationResult, *, video: Path, masks: Path, seconds: float
+) -> dict[str, Any]:
+    """What ``run.json`` holds: input, model, every setting, versions, seconds, and how each object was found."""
+    height, width = frames.size
+    report = dict(result.report)
+    return {
+        "video": str(video),
+        "masks": str(masks),
+        "frames": len(frames),
+        "size": [width, height],
+        "objects": sorted(result.tubes),
+        "model": {
+            "name": model.name,
+            "weights": model.weights,
+            "device": str(model.device),
+            "dtype": str(model.dtype).removeprefix("torch."),
+        },
+        "config": {key: model.config[key].to_dict() for key in ("model", "inference") if key in model.config},
+        "versions": {
+            "python": platform.python_version(),
+            **{name: version(name) for name in ("dyenet", "torch", "torchvision", "opencv-python", "av")},
+        },
+        "seconds": {"total": round(seconds, 3), **{k: round(v, 3) for k, v in report.pop("seconds").items()}},
+        "peak_memory_mb": peak_memory_mb(),
+        **report,
+    }
+
+
+def summary(report: dict[str, Any], out: Path) -> str:
+    """One line for the user."""
+    frames, total = report["frames"], report["seconds"]["total"]
+    objects = len(report["objects"])
+    return (
+        f"{objects} object{'s' * (objects != 1)} in {frames} frames, {total:.1f} s "
+        f"({total / frames:.2f} s per frame): {out}"
+    )

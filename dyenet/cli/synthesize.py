@@ -20,7 +20,9 @@ def synthesize(
     objects: Annotated[int, typer.Option(min=1, max=20, help="How many objects are annotated.")] = 3,
     size: Annotated[str, typer.Option(metavar="WxH", help="Width and height in pixels.")] = "480x270",
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same clip.")] = 0,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Write into a folder that is not empty.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Write into a folder that is not empty.")
+    ] = False,
 ) -> None:
     """Make a synthetic clip with the exact mask of every frame, in which an object is hidden and comes back.
 
