@@ -1,3 +1,4 @@
+import math
 from dataclasses import replace
 
 import pytest
@@ -13,9 +14,7 @@ CONFIG = ExpansionConfig(frame_step=1)
 
 
 def unit(degrees: float) -> torch.Tensor:
-    return torch.tensor(
-        [torch.cos(torch.deg2rad(torch.tensor(degrees))), torch.sin(torch.deg2rad(torch.tensor(degrees)))]
-    )
+    return torch.tensor([math.cos(math.radians(degrees)), math.sin(math.radians(degrees))])
 
 
 class Looks:

@@ -1,0 +1,67 @@
+import numpy as np
+import pytest
+import torch
+
+from dyenet.inference.features import FeatureStore
+from dyenet.structures import ArrayVideo, FrameFeatures
+
+
+class Trunk(torch.nn.Module):
+    """Features that say which frame they are from; counts the images it saw."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.ones(1))
+        self.seen: list[int] = []
+
+    def extract_features(self, images):
+        value = int(images[0, 0, 0, 0])
+        self.seen.append(value)
+        coarse = torch.full((1, 4, 2, 3), value + 0.123)
+        return FrameFeatures(coarse, -coarse.repeat(1, 1, 2, 2), (16, 24))
+
+
+VIDEO = ArrayVideo(np.arange(10, dtype=np.uint8)[:, None, None, None] * np.ones((1, 16, 24, 3), np.uint8))
+ONE = (24 + 96) * 2  # bytes of a frame's features in 16 bits
+
+
+def store(trunk, memory_bytes, dtype=torch.bfloat16, **kw) -> FeatureStore:
+    return FeatureStore(trunk, VIDEO, memory_bytes=memory_bytes, dtype=dtype, **kw)
+
+
+@pytest.mark.parametrize("memory_bytes", [0, 3 * ONE, 100 * ONE])
+def test_the_trunk_runs_once_per_frame_whatever_the_bound(memory_bytes, tmp_path):
+    trunk = Trunk()
+    features = store(trunk, memory_bytes, spill_dir=tmp_path)
+    order = [*range(10), *reversed(range(10)), 3, 3, 7, 0]
+    for frame in order:
+        got = features.get(frame)
+        assert got.coarse.dtype == torch.float32
+        assert got.image_size == (16, 24)
+        expected = torch.tensor(frame + 0.123).bfloat16().float()
+        assert torch.equal(got.coarse, expected.expand(1, 4, 2, 3))
+        assert torch.equal(got.fine, -expected.expand(1, 4, 4, 6))
+        assert features.bytes_in_memory <= memory_bytes
+    assert trunk.seen == list(range(10))
+    assert features.trunk_runs == 10
+
+
+def test_files_are_written_only_beyond_the_bound_and_removed(tmp_path):
+    features = store(Trunk(), 4 * ONE, spill_dir=tmp_path)
+    for frame in range(4):
+        features.get(frame)
+    assert list(tmp_path.iterdir()) == []
+    for frame in range(4, 10):
+        features.get(frame)
+    (folder,) = tmp_path.iterdir()
+    assert {f.name for f in folder.iterdir()} == {f"{i}.raw" for i in range(6)}
+    assert all(f.stat().st_size == ONE for f in folder.iterdir())
+    features.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_float32_is_kept_exactly_and_batches_keep_their_order(tmp_path):
+    features = store(Trunk(), 0, torch.float32, spill_dir=tmp_path)
+    batch = features.batch([5, 2, 5])
+    assert len(batch) == 3
+    assert batch.coarse[:, 0, 0, 0].tolist() == torch.tensor([5.123, 2.123, 5.123]).tolist()

@@ -1,0 +1,37 @@
+import dataclasses
+
+import pytest
+
+from dyenet.config import build
+from dyenet.errors import ConfigError
+from dyenet.inference.config import InferenceConfig
+
+
+def test_the_defaults_are_the_recommended_readings():
+    config = InferenceConfig()
+    assert config.schedule == "iterative"
+    assert config.retrieval.similarity_threshold == 0.7
+    assert config.propagation.box_enlargement == 0.15
+    assert (config.propagation.min_area_ratio, config.propagation.min_side) == (0.1, 8)
+    assert (config.propagation.skip_iou, config.propagation.skip_scope) == (0.7, "same_object")
+    assert (config.linking.contradiction_iou, config.linking.max_contradicting_fraction) == (0.5, 0)
+    assert (config.expansion.margin, config.expansion.min_confidence) == (0.05, 0.8)
+    assert config.iterative.max_rounds == 3
+
+
+def test_it_survives_the_way_through_a_config_file():
+    config = InferenceConfig(max_size=320)
+    assert build(InferenceConfig, dataclasses.asdict(config)) == config
+
+
+@pytest.mark.parametrize(
+    ("block", "words"),
+    [
+        ({"retrieval": {"treshold": 0.5}}, "inference.retrieval.treshold"),
+        ({"propagation": {"skip_scope": "everything"}}, "same_object"),
+        ({"shedule": "iterative"}, "did you mean 'schedule'"),
+    ],
+)
+def test_unknown_keys_and_values_are_refused(block, words):
+    with pytest.raises(ConfigError, match=words):
+        build(InferenceConfig, block, "inference.")
