@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
+from dyenet.data.clips_files import save_sequence
 from dyenet.data.synthetic_layers import Rendering, exact_flow, render
 from dyenet.data.synthetic_scene import Scenario, Sensor, build_scene
 from dyenet.data.textures import Picture
@@ -162,18 +162,5 @@ def _returns(areas: NDArray[np.int64], least: float, hidden: int) -> bool:
 
 
 def save_clip(clip: SyntheticClip, root: Path | str, name: str = "synthetic") -> None:
-    """Writes ``JPEGImages/480p/<name>/%05d.jpg``, ``Annotations/480p/<name>/%05d.png`` (palette) under ``root``
-    and adds the name to ``ImageSets/2017/val.txt``: a DAVIS 2017 tree."""
-    from dyenet.data.masks import write_index_mask
-
-    images = Path(root) / "JPEGImages" / "480p" / name
-    masks = Path(root) / "Annotations" / "480p" / name
-    images.mkdir(parents=True, exist_ok=True)
-    masks.mkdir(parents=True, exist_ok=True)
-    for index, (frame, mask) in enumerate(zip(clip.frames, clip.masks, strict=True)):
-        Image.fromarray(frame).save(images / f"{index:05d}.jpg", quality=95)
-        write_index_mask(masks / f"{index:05d}.png", mask)
-    listing = Path(root) / "ImageSets" / "2017" / "val.txt"
-    listing.parent.mkdir(parents=True, exist_ok=True)
-    known = listing.read_text().split() if listing.is_file() else []
-    listing.write_text("\n".join(dict.fromkeys([*known, name])) + "\n")
+    """Adds the clip to a DAVIS 2017 tree at ``root``, split ``val``: see ``save_sequence``."""
+    save_sequence(root, name, clip.frames, clip.masks)

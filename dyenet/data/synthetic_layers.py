@@ -54,16 +54,26 @@ def pose(
     return np.concatenate([linear, [[x], [y]]], axis=1)
 
 
+STILL: Matrix = np.array([[1.0, 0, 0], [0, 1.0, 0]])
+"""The affine map that moves nothing."""
+
+
 @dataclass(frozen=True)
 class Path:
-    """A smooth path: the six arguments of ``pose`` as one spline over time, then the camera's ``shake``."""
+    """A smooth path: the six arguments of ``pose`` as one spline over time, then the camera's ``shake``.
+
+    Frame t of the video is at ``start + step * t`` on both splines. ``before`` takes figure units to pixels.
+    """
 
     spline: CubicSpline
     before: Matrix
     shake: CubicSpline
+    start: float = 0.0
+    step: float = 1.0
 
     def matrix(self, t: float) -> Matrix:
-        return chain(pose(*self.shake(t)), chain(pose(*self.spline(t)), self.before))
+        at = self.start + self.step * t
+        return chain(pose(*self.shake(at)), chain(pose(*self.spline(at)), self.before))
 
 
 @dataclass(frozen=True)

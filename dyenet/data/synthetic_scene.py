@@ -11,12 +11,10 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline
 
-from dyenet.data.shapes import Part, Sprite, blob, draw_figure, ellipse, figure
-from dyenet.data.synthetic_layers import Bend, Layer, Path, Shot, sprite_layer
+from dyenet.data.shapes import Outline, Part, Sprite, blob, draw_figure, ellipse, figure
+from dyenet.data.synthetic_layers import STILL, Bend, Layer, Path, Shot, sprite_layer
 from dyenet.data.synthetic_paths import Paths
 from dyenet.data.textures import Map, Picture, noise, photo_texture, texture
-
-STILL = np.array([[1.0, 0, 0], [0, 1.0, 0]])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +70,9 @@ class _Builder:
                 radius = min(radius, 0.16 * self.width)
                 x = self.width * rng.uniform(0.42, 0.58)
                 values, half = self.paths.behind(radius, x)
-                hider = self._pillar(half, x)
+                hider = self._solid(
+                    pillar(rng, half, self.height), self.paths.still(x, self.height / 2), moves=0.0
+                )
             else:
                 values = self.paths.wander(radius, leave and object_id == objects)
             parts = figure(rng)
@@ -108,22 +108,12 @@ class _Builder:
         path = Path(self.paths.spline(values), np.diag([radius, radius, 1.0])[:2], self.shake)
         return [sprite_layer(s, p, bend, path, object_id) for s, p in zip(sprites, parts, strict=True)]
 
-    def _solid(
-        self, outline: NDArray[np.float64], values: NDArray[np.float64], *, moves: float
-    ) -> list[Layer]:
+    def _solid(self, outline: Outline, values: NDArray[np.float64], *, moves: float) -> list[Layer]:
         """A foreground thing of one part, outline in pixels; it moves by ``moves`` times the camera's drift."""
         values = values.copy()
         values[:, :4] += moves * self.camera
-        part = Part(outline)
         path = Path(self.paths.spline(values), STILL, self.shake)
-        sprites = draw_figure(self.rng, [part], 1.0, self.photos, scale=0.2 * self.width)
-        return [sprite_layer(sprites[0], part, None, path)]
-
-    def _pillar(self, half: float, x: float) -> list[Layer]:
-        """A pillar from top to bottom at ``x``, ``half`` its width in pixels."""
-        outline = ellipse(half, 0.75 * self.height + half, 8.0)
-        outline[:, 0] += 0.06 * half * np.sin(outline[:, 1] / half * self.rng.uniform(2, 5))
-        return self._solid(outline, self.paths.still(x, self.height / 2), moves=0.0)
+        return [solid_layer(self.rng, outline, path, 0.2 * self.width, self.photos)]
 
     def _occluder(self) -> list[Layer]:
         """A bush, post or beam in the foreground; it stands in the world or crosses the view."""
@@ -183,6 +173,21 @@ class _Builder:
             for part, sprite in zip(parts, draw_figure(rng, parts, radius), strict=True):
                 _stamp(picture, sprite_layer(sprite, part, None, path))
         return np.ascontiguousarray(picture)
+
+
+def pillar(rng: Generator, half: float, height: float) -> Outline:
+    """A wavy pillar about its middle, ``half`` as wide as given and higher than a frame of ``height``, in pixels."""
+    outline = ellipse(half, 0.75 * height + half, 8.0)
+    outline[:, 0] += 0.06 * half * np.sin(outline[:, 1] / half * rng.uniform(2, 5))
+    return outline
+
+
+def solid_layer(
+    rng: Generator, outline: Outline, path: Path, scale: float, photos: Sequence[Picture] = ()
+) -> Layer:
+    """A thing of one part that is not annotated; its outline and the features of its texture are in pixels."""
+    part = Part(outline)
+    return sprite_layer(draw_figure(rng, [part], 1.0, photos, scale=scale)[0], part, None, path)
 
 
 def _stamp(picture: Picture, layer: Layer) -> None:

@@ -1,0 +1,169 @@
+"""Which files training clips are made of: videos of a DAVIS tree, images with masks, plain images."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from dyenet.data.textures import Picture
+from dyenet.errors import InputError
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".JPEG")
+VOID = 255
+
+
+@dataclass(frozen=True)
+class AnnotatedVideo:
+    """A sequence with a mask per frame; ``binary``: masks are 0/255, one object, and 255 is not void."""
+
+    name: str
+    images: tuple[Path, ...]
+    masks: tuple[Path, ...]
+    num_objects: int
+    binary: bool
+
+    def mask(self, index: int) -> NDArray[np.uint8]:
+        """(H, W) uint8: 0, object ids, 255 void."""
+        mask = read_mask(self.masks[index])
+        return (mask > 0).astype(np.uint8) if self.binary else mask
+
+
+@dataclass(frozen=True)
+class AnnotatedImage:
+    """An image and its index mask; ``object_ids``: those with at least the pixels that were asked for."""
+
+    image: Path
+    mask: Path
+    object_ids: tuple[int, ...]
+
+
+def read_picture(path: Path) -> Picture:
+    """(H, W, 3) uint8 RGB. Raises InputError that names the file if it is missing or broken."""
+    try:
+        with Image.open(path) as image:
+            return np.array(image.convert("RGB"))
+    except (OSError, SyntaxError, ValueError) as error:
+        raise InputError(f"the image {path} cannot be read ({error}); replace or remove it") from error
+
+
+def read_mask(path: Path) -> NDArray[np.uint8]:
+    """(H, W) uint8 as stored, the palette not applied; a 1-bit mask is 0/255."""
+    try:
+        with Image.open(path) as image:
+            mask = np.array(image if image.mode in ("P", "L") else image.convert("L"))
+    except (OSError, SyntaxError, ValueError) as error:
+        raise InputError(f"the mask {path} cannot be read ({error}); replace or remove it") from error
+    return mask
+
+
+def find_videos(root: Path | str, split: str) -> list[AnnotatedVideo]:
+    """The sequences of a DAVIS 2016 or 2017 tree named in ``split`` (``train``, ``val``, ...), at 480p.
+
+    A split file holds sequence names or DAVIS 2016's "/JPEGImages/... /Annotations/..." lines. Frames without a
+    mask are left out. Raises InputError that says which path was looked at.
+    """
+    root = Path(root)
+    listings = [root / "ImageSets" / year / f"{split}.txt" for year in ("2017", "480p", "2016")]
+    listing = next((p for p in listings if p.is_file()), None)
+    if listing is None:
+        raise InputError(
+            f"no data set at {root}: none of {', '.join(str(p) for p in listings)} exists; set its root in the config"
+        )
+    lines = listing.read_text().split("\n")
+    first = [line.split()[0] for line in lines if line.strip()]
+    names = dict.fromkeys(Path(word).parent.name if "/" in word else word for word in first)
+    return [_video(root, name) for name in names]
+
+
+def _video(root: Path, name: str) -> AnnotatedVideo:
+    folder = root / "JPEGImages" / "480p" / name
+    images = sorted(p for p in folder.glob("*") if p.suffix in IMAGE_SUFFIXES)
+    pairs = [(p, root / "Annotations" / "480p" / name / f"{p.stem}.png") for p in images]
+    pairs = [pair for pair in pairs if pair[1].is_file()]
+    if not pairs:
+        raise InputError(f"sequence {name} has no frames with masks: looked at {folder} and its Annotations")
+    counts = np.bincount(read_mask(pairs[0][1]).ravel(), minlength=256)
+    binary = not counts[1:VOID].any()
+    objects = 1 if binary else int(np.flatnonzero(counts[1:VOID])[-1]) + 1
+    return AnnotatedVideo(name, tuple(p for p, _ in pairs), tuple(m for _, m in pairs), objects, binary)
+
+
+def find_images(root: Path | str, *, min_area: float = 0.005) -> list[AnnotatedImage]:
+    """Images with index masks under ``root``: ``images/`` + ``masks/*.png``, or every frame of a DAVIS tree.
+
+    Objects below ``min_area`` of their image are not listed, nor images without any other.
+    """
+    root = Path(root)
+    if (root / "images").is_dir():
+        pairs = [(p, root / "masks" / f"{p.stem}.png") for p in list_pictures(root / "images")]
+    elif (root / "JPEGImages" / "480p").is_dir():
+        frames = sorted((root / "JPEGImages" / "480p").glob("*/*.jpg"))
+        pairs = [(p, root / "Annotations" / "480p" / p.parent.name / f"{p.stem}.png") for p in frames]
+    else:
+        raise InputError(f"no images at {root}: it holds neither images/ nor JPEGImages/480p/")
+    found = []
+    for image, mask in pairs:
+        if mask.is_file():
+            counts = np.bincount(read_mask(mask).ravel(), minlength=256)
+            ids = [i for i in range(1, VOID) if counts[i] >= max(1, min_area * counts.sum())]
+            if ids:
+                found.append(AnnotatedImage(image, mask, tuple(ids)))
+    if not found:
+        raise InputError(f"no image with a mask in {root}")
+    return found
+
+
+def list_pictures(folder: Path | str) -> list[Path]:
+    """The image files of a folder, sorted; ``folder/images`` where that exists. InputError if there is none."""
+    folder = Path(folder)
+    folder = folder / "images" if (folder / "images").is_dir() else folder
+    found = sorted(p for p in folder.glob("*") if p.suffix in IMAGE_SUFFIXES)
+    if not found:
+        raise InputError(f"no images in {folder}")
+    return found
+
+
+def pick_ids(mask: NDArray[np.uint8], ids: Sequence[int]) -> NDArray[np.uint8]:
+    """``mask`` with object ``ids[k]`` as k + 1; other objects become background, 255 stays void."""
+    table = np.zeros(256, np.uint8)
+    table[VOID] = VOID
+    table[list(ids)] = np.arange(1, len(ids) + 1)
+    return table[mask]
+
+
+def save_sequence(
+    root: Path | str, name: str, frames: NDArray[np.uint8], masks: NDArray[np.uint8], split: str = "val"
+) -> None:
+    """Adds a sequence to the DAVIS 2017 tree at ``root`` and its name to ``ImageSets/2017/<split>.txt``.
+
+    ``frames`` (T, H, W, 3) uint8 RGB become ``JPEGImages/480p/<name>/%05d.jpg``, ``masks`` (T, H, W) uint8
+    palette PNGs ``Annotations/480p/<name>/%05d.png``.
+    """
+    root = Path(root)
+    for kind in ("JPEGImages", "Annotations"):
+        (root / kind / "480p" / name).mkdir(parents=True, exist_ok=True)
+    for index, (frame, mask) in enumerate(zip(frames, masks, strict=True)):
+        Image.fromarray(frame).save(root / "JPEGImages" / "480p" / name / f"{index:05d}.jpg", quality=95)
+        _write_mask(root / "Annotations" / "480p" / name / f"{index:05d}.png", mask)
+    listing = root / "ImageSets" / "2017" / f"{split}.txt"
+    listing.parent.mkdir(parents=True, exist_ok=True)
+    known = listing.read_text().split() if listing.is_file() else []
+    text = "\n".join(dict.fromkeys([*known, name])) + "\n"
+    part = listing.with_suffix(".tmp")
+    part.write_text(text)
+    os.replace(part, listing)
+
+
+def _write_mask(path: Path, mask: NDArray[np.uint8]) -> None:
+    ids = np.arange(256)
+    # DAVIS's palette: the bits of an id, dealt in turn to red, green and blue from the highest down.
+    colours = [sum((ids >> (3 * bit + channel) & 1) << (7 - bit) for bit in range(8)) for channel in range(3)]
+    picture = Image.fromarray(mask)
+    picture.putpalette(np.stack(colours, -1).astype(np.uint8).tobytes())
+    picture.save(path)
