@@ -1,0 +1,7 @@
+# For a laptop: frames are worked on at 640 pixels (masks come out at the video's size), flow at half of that.
+inference = dict(
+    schedule="iterative",
+    max_size=640,
+    retrieval=dict(max_proposals=12, frame_step=2),
+    flow=dict(type="DISFlow", preset="medium", scale=0.5),
+)
