@@ -43,7 +43,10 @@ class PropagationConfig:
       the same object or of any, by this IoU.
     * ``recurrent_mask`` (D18): the mask that is warped to find the next box.
     * ``starting_mask`` (D28): the mask that enters the recurrence at a starting point.
-    * ``max_tracklets``: per object and round; bounds the time where the skip rule seldom holds (weak weights).
+    * ``stop_on_meeting``: a retrieved tracklet ends where its mask overlaps an earlier tracklet's of the same object
+      by ``skip_iou``, from where on the two would be the same; the paper goes on.
+    * ``max_passes``: an object's retrieved tracklets of one round stop when they add up to this many times the
+      video; bounds the time where the skip rule seldom holds (weak weights).
     """
 
     box_enlargement: float = 0.15
@@ -53,7 +56,8 @@ class PropagationConfig:
     skip_scope: Literal["same_object", "any_object"] = "same_object"
     recurrent_mask: Literal["binary", "probability"] = "binary"
     starting_mask: Literal["binary", "probability"] = "binary"
-    max_tracklets: int = 8
+    stop_on_meeting: bool = True
+    max_passes: float = 2.0
 
 
 @dataclass(frozen=True, kw_only=True)

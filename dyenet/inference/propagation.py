@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 
 from dyenet.inference.config import PropagationConfig
 from dyenet.inference.protocols import Propagator
-from dyenet.structures import StartingPoint, Tracklet, patch_iou
+from dyenet.structures import MaskPatches, PropagationState, StartingPoint, Tracklet, patch_iou
 
 GivenFrames = Set[tuple[int, int]]
 """(object id, frame) wherever a mask is given: propagation of that object ends there."""
@@ -35,7 +35,7 @@ def propagate(
         tracklets.setdefault(0 if any_object else tracklet.object_id, []).append(tracklet)
     for point in starting_points:
         queues.setdefault(0 if any_object else point.object_id, deque()).append(point)
-    room = {point.object_id: config.max_tracklets for point in starting_points}
+    room = {point.object_id: config.max_passes * num_frames for point in starting_points}
     given = {(p.object_id, p.frame) for p in [*starting_points, *(t.start for t in existing)] if p.given}
     total, done, new = len(starting_points) * num_frames, 0, []
 
@@ -53,9 +53,18 @@ def propagate(
                 wave.append((key, first))
         if not wave:
             break
-        extended = extend([point for _, point in wave], propagator, num_frames, config, given, tick)
-        for (key, _), tracklet in zip(wave, extended, strict=True):
+        extended = extend(
+            [point for _, point in wave],
+            propagator,
+            num_frames,
+            config,
+            given=given,
+            earlier=[tracklets[key] for key, _ in wave],
+            tick=tick,
+        )
+        for (key, point), tracklet in zip(wave, extended, strict=True):
             tracklets[key].append(tracklet)
+            room[point.object_id] -= 0 if point.given else len(tracklet.patches)
             new.append(tracklet)
         done = total - num_frames * sum(map(len, queues.values()))
     done = total
@@ -66,7 +75,7 @@ def propagate(
 def _next(
     queue: deque[StartingPoint],
     tracklets: Sequence[Tracklet],
-    room: dict[int, int],
+    room: Mapping[int, float],
     config: PropagationConfig,
 ) -> StartingPoint | None:
     """The first starting point that is neither skipped nor beyond its object's bound; given ones always count."""
@@ -74,16 +83,15 @@ def _next(
         point = queue.popleft()
         if point.given:
             return point
-        if room[point.object_id] > 0 and not is_skipped(point, tracklets, config.skip_iou):
-            room[point.object_id] -= 1
+        if room[point.object_id] > 0 and not is_covered(point.frame, point.patch, tracklets, config.skip_iou):
             return point
     return None
 
 
-def is_skipped(point: StartingPoint, tracklets: Sequence[Tracklet], skip_iou: float) -> bool:
-    """Whether the mask highly overlaps a mask of these tracklets in its frame (facts D15)."""
-    masks = [t.patches[point.frame] for t in tracklets if point.frame in t.patches]
-    return any(patch_iou(point.patch, mask).item() >= skip_iou for mask in masks)
+def is_covered(frame: int, patch: MaskPatches, tracklets: Sequence[Tracklet], skip_iou: float) -> bool:
+    """Whether a mask highly overlaps a mask of these tracklets in its frame (facts D15)."""
+    masks = [t.patches[frame] for t in tracklets if frame in t.patches]
+    return any(patch_iou(patch, mask).item() >= skip_iou for mask in masks)
 
 
 def extend(
@@ -91,13 +99,16 @@ def extend(
     propagator: Propagator,
     num_frames: int,
     config: PropagationConfig,
+    *,
     given: GivenFrames = frozenset(),
+    earlier: Sequence[Sequence[Tracklet]] = (),
     tick: Callable[[int], None] | None = None,
 ) -> list[Tracklet]:
     """One tracklet per starting point, all of them and both directions in one batch.
 
-    A row ends at the video's ends, before a frame where the object's mask is given, and when its mask is empty or
-    smaller than ``min_area_ratio`` of the starting mask. ``tick`` is called with the steps done so far.
+    A row ends at the video's ends, before a frame where the object's mask is given, when its mask is empty or
+    smaller than ``min_area_ratio`` of the starting mask, and where it meets one of the tracklets that came
+    ``earlier`` (a list of them per starting point). ``tick`` is called with the steps done so far.
     """
     tracklets = [Tracklet(point, {point.frame: point.patch}) for point in starting_points]
     least = [config.min_area_ratio * point.patch.areas().item() for point in starting_points]
@@ -118,9 +129,23 @@ def extend(
         state = propagator.step(state, [f + s for f, s in zip(state.frames, steps, strict=True)])
         areas = state.patches.areas().tolist()
         alive = [k for k, area in enumerate(areas) if area > 0 and area >= least[rows[k]]]
+        if config.stop_on_meeting and earlier:
+            alive = [
+                k for k in alive if not _meets(state, k, starting_points[rows[k]], earlier[rows[k]], config)
+            ]
         rows, steps, state = [rows[k] for k in alive], [steps[k] for k in alive], state.select(alive)
         for k, row in enumerate(rows):
             tracklets[row].patches[state.frames[k]] = state.patches[k]
         if tick is not None:
             tick(done)
     return tracklets
+
+
+def _meets(
+    state: PropagationState,
+    row: int,
+    start: StartingPoint,
+    earlier: Sequence[Tracklet],
+    config: PropagationConfig,
+) -> bool:
+    return not start.given and is_covered(state.frames[row], state.patches[row], earlier, config.skip_iou)

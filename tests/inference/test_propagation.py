@@ -6,7 +6,7 @@ from hand_made import row, square
 from oracle import OraclePropagator, crossing_truth, given_points, truth_patch
 
 from dyenet.inference.config import PropagationConfig
-from dyenet.inference.propagation import extend, is_skipped, propagate
+from dyenet.inference.propagation import extend, is_covered, propagate
 from dyenet.structures import StartingPoint, Tracklet
 
 CONFIG = PropagationConfig()
@@ -59,13 +59,11 @@ def test_propagation_ends_before_a_frame_where_the_object_s_mask_is_given():
 def test_a_starting_point_is_skipped_from_the_iou_on():
     tracklets = [row(1, 0, range(5), x=0)]
     # squares of side 16 moved by d overlap by (16 - d) / (16 + d)
-    near = StartingPoint(1, 3, square(2), 0.9)  # 14 / 18 = 0.78
-    far = StartingPoint(1, 3, square(4), 0.9)  # 12 / 20 = 0.6
-    elsewhere = StartingPoint(1, 7, square(0), 0.9)  # the tracklet has no frame 7
-    assert is_skipped(near, tracklets, 0.7)
-    assert not is_skipped(far, tracklets, 0.7)
-    assert is_skipped(far, tracklets, 0.55)
-    assert not is_skipped(elsewhere, tracklets, 0.7)
+    near, far = square(2), square(4)  # 14 / 18 = 0.78 and 12 / 20 = 0.6
+    assert is_covered(3, near, tracklets, 0.7)
+    assert not is_covered(3, far, tracklets, 0.7)
+    assert is_covered(3, far, tracklets, 0.55)
+    assert not is_covered(7, near, tracklets, 0.7)  # the tracklet has no frame 7
 
 
 def test_the_skip_rule_looks_at_tracklets_of_the_same_object_only_unless_told():
@@ -89,11 +87,24 @@ def test_tracklets_of_earlier_rounds_skip_too():
     assert propagate([point(truth, 6, 2, 0.9)], old, OraclePropagator(truth), len(truth), CONFIG) == []
 
 
-def test_the_bound_on_tracklets_counts_per_object_and_spares_given_masks():
+def test_a_retrieved_tracklet_ends_where_it_meets_an_earlier_one():
+    truth = crossing_truth()
+    (earlier,) = extend(given_points(truth)[1:], OraclePropagator(truth), 10, CONFIG)
+    assert sorted(earlier.patches) == list(range(10))
+    late = point(truth, 14, 2, 0.9)
+    for stop, first in [(True, 10), (False, 1)]:  # the mask of frame 0 is given
+        config = replace(CONFIG, stop_on_meeting=stop)
+        (new,) = propagate([late], [earlier], OraclePropagator(truth), 24, config)
+        assert (min(new.patches), max(new.patches)) == (first, 23)
+
+
+def test_the_bound_on_passes_counts_per_object_and_spares_given_masks():
     truth = crossing_truth()
     # never skipped: each is on another object's mask, where no tracklet of the same object has been
     points = [point(truth, f, 2, 0.9 - f / 100, label=5 + f % 2) for f in range(6)]
-    config = replace(CONFIG, max_tracklets=1, skip_iou=1.1)
+    config = replace(
+        CONFIG, max_passes=1, skip_iou=1.1
+    )  # object 2 is seen throughout: one tracklet is one pass
     new = propagate([*given_points(truth), *points], [], OraclePropagator(truth), len(truth), config)
     assert sorted((t.object_id, t.start.frame) for t in new) == [(1, 0), (2, 0), (5, 0), (6, 1)]
 
@@ -103,13 +114,14 @@ def sequentially(points, propagator, num_frames, config) -> list[Tracklet]:
     tracklets: list[Tracklet] = []
     for p in points:
         own = [t for t in tracklets if t.object_id == p.object_id]
-        if p.given or not is_skipped(p, own, config.skip_iou):
-            tracklets += extend([p], propagator, num_frames, config)
+        if p.given or not is_covered(p.frame, p.patch, own, config.skip_iou):
+            tracklets += extend([p], propagator, num_frames, config, earlier=[own])
     return tracklets
 
 
+@pytest.mark.parametrize("stop_on_meeting", [False, True])
 @pytest.mark.parametrize("seed", range(4))
-def test_waves_give_what_the_sequential_order_gives(seed):
+def test_waves_give_what_the_sequential_order_gives(seed, stop_on_meeting):
     rng = np.random.default_rng(seed)
     truth = np.zeros((16, 48, 64), np.uint8)
     for object_id, (x, y, v) in enumerate([(2, 2, 2), (40, 20, -2), (10, 32, 1)], start=1):
@@ -122,7 +134,7 @@ def test_waves_give_what_the_sequential_order_gives(seed):
             label = int(object_id) if rng.random() < 0.8 else int(rng.integers(1, 4))
             points.append(point(truth, frame, int(object_id), float(rng.uniform(0.7, 1)), label))
     points = sorted(points, key=lambda p: (not p.given, -p.similarity))
-    config = replace(CONFIG, max_tracklets=1000)
+    config = replace(CONFIG, max_passes=1000, stop_on_meeting=stop_on_meeting)
     batched, single = OraclePropagator(truth), OraclePropagator(truth)
     # given masks end others' propagation in both: give the loop none to keep it plain
     points = [replace(p, given=False) for p in points]

@@ -1,0 +1,129 @@
+import numpy as np
+import pytest
+import torch
+
+from dyenet.inference.config import PropagationConfig, RetrievalConfig
+from dyenet.inference.dyenet_adapter import DyeNetPropagator, DyeNetRetriever, mask_size
+from dyenet.inference.features import FeatureStore
+from dyenet.structures import ArrayVideo, MaskPatches, StartingPoint, Template
+
+HEIGHT, WIDTH = 64, 96
+
+
+class ConstantFlow:
+    """Every frame shows what its neighbour shows ``shift`` pixels to the right, per frame forward."""
+
+    def __init__(self, shift: float = 0.0) -> None:
+        self.shift, self.asked = shift, []
+
+    def get(self, source, target):
+        self.asked.append((source, target))
+        flow = torch.zeros(2, HEIGHT, WIDTH)
+        flow[0] = self.shift * (target - source)
+        return flow
+
+
+@pytest.fixture(scope="module")
+def video() -> ArrayVideo:
+    rng = np.random.default_rng(0)
+    return ArrayVideo(rng.integers(0, 256, (5, HEIGHT, WIDTH, 3), dtype=np.uint8))
+
+
+def features_of(model, video) -> FeatureStore:
+    return FeatureStore(model.network, video, memory_bytes=2**24, dtype=torch.float32)
+
+
+def propagator(model, video, shift=0.0, **config) -> DyeNetPropagator:
+    return DyeNetPropagator(
+        model.network, features_of(model, video), ConstantFlow(shift), PropagationConfig(**config)
+    )
+
+
+def starting_point(object_id, frame, box, size) -> StartingPoint:
+    return StartingPoint(object_id, frame, MaskPatches(torch.tensor([box]), torch.ones(1, size, size)))
+
+
+def test_candidates_are_computed_once_and_embedded_in_batches_of_any_size(tiny_model, video):
+    features = features_of(tiny_model, video)
+    whole = DyeNetRetriever(tiny_model.network, features, RetrievalConfig(max_proposals=7)).candidates(2)
+    retriever = DyeNetRetriever(tiny_model.network, features, RetrievalConfig(max_proposals=7, embed_batch=3))
+    found = retriever.candidates(2)
+    assert retriever.candidates(2) is found
+    assert 0 < len(found) <= 7
+    assert found.embeddings.shape == (len(found), 256)
+    assert torch.allclose(found.embeddings.norm(dim=1), torch.ones(len(found)), atol=1e-5)
+    assert torch.allclose(found.embeddings, whole.embeddings, atol=1e-5)
+    assert torch.allclose(retriever.embed(2, found.boxes[1:2]), found.embeddings[1:2], atol=1e-5)
+    assert features.trunk_runs == 1
+
+
+def test_a_step_looks_where_the_flow_says_in_a_box_enlarged_by_the_config(tiny_model, video):
+    size = mask_size(tiny_model.network)
+    start = starting_point(1, 2, [20.0, 16.0, 60.0, 48.0], size)
+    for ratio, margin in [(0.0, (0, 0)), (0.15, (6, 4.8))]:
+        net = propagator(tiny_model, video, shift=-10, box_enlargement=ratio)
+        state = net.step(net.begin([start, start]).select([0, 1]), [3, 1])
+        assert state.frames == [3, 1]
+        for row, moved in enumerate([10, -10]):  # what frame 2 shows at x, frame 3 shows at x + 10
+            x0, y0, x1, y1 = state.patches.boxes[row].tolist()
+            assert (x0, x1) == pytest.approx((20 + moved - margin[0], 60 + moved + margin[0]), abs=2.5)
+            assert (y0, y1) == pytest.approx((16 - margin[1], 48 + margin[1]), abs=2.5)
+        assert state.patches.size == size
+        assert state.memory.shape[0] == 2
+
+
+def test_rows_that_are_too_small_or_leave_the_picture_come_back_with_probability_0(tiny_model, video):
+    size = mask_size(tiny_model.network)
+    small, large = [10.0, 10.0, 17.0, 40.0], [40.0, 10.0, 80.0, 50.0]
+    net = propagator(tiny_model, video)
+    begun = net.begin([starting_point(1, 0, small, size), starting_point(2, 0, large, size)])
+    # the network is cold: make the masks sure
+    begun.patches.probabilities.fill_(1)
+    begun = type(begun)(
+        begun.frames,
+        begun.object_ids,
+        MaskPatches(torch.tensor([small, large]), begun.patches.probabilities),
+        begun.memory,
+    )
+    state = net.step(begun, [1, 1])
+    assert state.patches.probabilities[0].max() == 0  # 7 pixels wide, and min_side is 8
+    assert state.patches.probabilities[1].max() > 0
+    gone = propagator(tiny_model, video, shift=-100).step(begun, [1, 1])
+    assert gone.patches.probabilities.max() == 0
+    assert gone.object_ids == [1, 2]
+    assert propagator(tiny_model, video, min_side=4).step(begun, [1, 1]).patches.probabilities[0].max() > 0
+
+
+def test_a_batch_over_frames_and_directions_is_what_its_rows_are_alone(tiny_model, video):
+    size = mask_size(tiny_model.network)
+    starts = [
+        starting_point(1, 1, [4.0, 4.0, 40.0, 40.0], size),
+        starting_point(2, 1, [30.0, 20.0, 80.0, 60.0], size),
+        starting_point(3, 3, [10.0, 10.0, 60.0, 60.0], size),
+    ]
+    net = propagator(tiny_model, video, shift=2)
+    together = net.step(net.begin(starts).select([2, 0, 1, 0]), [2, 2, 0, 0])
+    for row, (start, target) in enumerate([(2, 2), (0, 2), (1, 0), (0, 0)]):
+        alone = net.step(net.begin([starts[start]]), [target])
+        assert together.object_ids[row] == alone.object_ids[0]
+        assert torch.allclose(together.patches.boxes[row], alone.patches.boxes[0])
+        assert torch.allclose(
+            together.patches.probabilities[row].float(), alone.patches.probabilities[0].float(), atol=2e-3
+        )
+        assert torch.allclose(together.memory[row], alone.memory[0], atol=1e-4)
+
+
+def test_flow_is_asked_for_from_the_target_to_the_source(tiny_model, video):
+    net = propagator(tiny_model, video)
+    start = starting_point(1, 2, [20.0, 16.0, 60.0, 48.0], mask_size(tiny_model.network))
+    net.step(net.begin([start]), [3])
+    assert set(net._flow.asked) == {(3, 2)}
+
+
+def test_recovered_masks_live_in_their_boxes(tiny_model, video):
+    boxes = torch.tensor([[0.0, 0, 40, 40], [20, 20, 90, 60]])
+    template = Template(1, 0, MaskPatches(boxes[:1], torch.ones(1, 4, 4)), torch.zeros(256))
+    found = propagator(tiny_model, video).recover(1, boxes, [template, template])
+    assert torch.equal(found.boxes, boxes)
+    assert found.probabilities.shape == (2, mask_size(tiny_model.network), mask_size(tiny_model.network))
+    assert 0 < found.probabilities.min() <= found.probabilities.max() < 1
