@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -11,7 +13,7 @@ HEIGHT, WIDTH = 64, 96
 
 
 class ConstantFlow:
-    """Every frame shows what its neighbour shows ``shift`` pixels to the right, per frame forward."""
+    """Everything moves to the right by ``shift`` pixels a frame."""
 
     def __init__(self, shift: float = 0.0) -> None:
         self.shift, self.asked = shift, []
@@ -61,7 +63,7 @@ def test_a_step_looks_where_the_flow_says_in_a_box_enlarged_by_the_config(tiny_m
     size = mask_size(tiny_model.network)
     start = starting_point(1, 2, [20.0, 16.0, 60.0, 48.0], size)
     for ratio, margin in [(0.0, (0, 0)), (0.15, (6, 4.8))]:
-        net = propagator(tiny_model, video, shift=-10, box_enlargement=ratio)
+        net = propagator(tiny_model, video, shift=10, box_enlargement=ratio)
         state = net.step(net.begin([start, start]).select([0, 1]), [3, 1])
         assert state.frames == [3, 1]
         for row, moved in enumerate([10, -10]):  # what frame 2 shows at x, frame 3 shows at x + 10
@@ -77,18 +79,12 @@ def test_rows_that_are_too_small_or_leave_the_picture_come_back_with_probability
     small, large = [10.0, 10.0, 17.0, 40.0], [40.0, 10.0, 80.0, 50.0]
     net = propagator(tiny_model, video)
     begun = net.begin([starting_point(1, 0, small, size), starting_point(2, 0, large, size)])
-    # the network is cold: make the masks sure
-    begun.patches.probabilities.fill_(1)
-    begun = type(begun)(
-        begun.frames,
-        begun.object_ids,
-        MaskPatches(torch.tensor([small, large]), begun.patches.probabilities),
-        begun.memory,
-    )
+    sure = MaskPatches(torch.tensor([small, large]), torch.ones(2, size, size))  # the network is untrained
+    begun = replace(begun, patches=sure)
     state = net.step(begun, [1, 1])
     assert state.patches.probabilities[0].max() == 0  # 7 pixels wide, and min_side is 8
     assert state.patches.probabilities[1].max() > 0
-    gone = propagator(tiny_model, video, shift=-100).step(begun, [1, 1])
+    gone = propagator(tiny_model, video, shift=100).step(begun, [1, 1])
     assert gone.patches.probabilities.max() == 0
     assert gone.object_ids == [1, 2]
     assert propagator(tiny_model, video, min_side=4).step(begun, [1, 1]).patches.probabilities[0].max() > 0
