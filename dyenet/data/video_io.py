@@ -1,0 +1,284 @@
+"""Videos in and out: a folder of frames, a file through FFmpeg, and H.264 files.
+
+Frames are RGB uint8 (H, W, 3), read one at a time; see ``dyenet.structures.Video``.
+"""
+
+from __future__ import annotations
+
+import warnings
+from bisect import bisect_right
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Sequence
+from fractions import Fraction
+from itertools import chain, pairwise
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+from PIL import Image, ImageOps
+
+from dyenet.data.masks import natural_order
+from dyenet.data.output import atomic_path
+from dyenet.errors import InputError
+from dyenet.structures import Frame, Video
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
+DEFAULT_FPS = 24.0
+CACHE_BYTES = 128 * 2**20
+"""Decoded frames of a file that are kept, so that reading backwards does not decode every frame anew."""
+
+
+def open_video(path: Path | str) -> Video:
+    """A folder of JPEG or PNG frames in natural order of their names, or any video file that FFmpeg reads.
+
+    Frames of a file are named 00000, 00001, ... Raises InputError if nothing is there, nothing can be read, or
+    there are no frames. A file that ends early is used as far as it can be decoded, with a warning.
+    """
+    path = Path(path)
+    if path.is_dir():
+        return FolderVideo(list_frames(path))
+    if not path.exists():
+        raise InputError(f"there is no video at {path}")
+    return FileVideo(path)
+
+
+def list_frames(folder: Path | str) -> list[Path]:
+    """The images of a folder in natural order (frame2 before frame10); InputError if there is none."""
+    folder = Path(folder)
+    files = [p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES] if folder.is_dir() else []
+    files = sorted((p for p in files if not p.name.startswith(".")), key=natural_order)
+    if not files:
+        raise InputError(f"the folder {folder} holds no frames (JPEG or PNG)")
+    return files
+
+
+def read_frame(path: Path | str) -> Frame:
+    """(H, W, 3) uint8 RGB, turned upright where the file says how. Raises InputError that names the file."""
+    try:
+        with Image.open(path) as image:
+            if image.mode.startswith(("I", "F")):
+                raise InputError(f"the frame {path} has more than 8 bits per channel; save it as 8-bit RGB")
+            return np.array(ImageOps.exif_transpose(image).convert("RGB"))
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise InputError(f"the frame {path} cannot be read ({error}); replace or remove it") from error
+
+
+class FolderVideo:
+    """Image files as a video, each read when asked for; ``names`` are the files' stems.
+
+    ``size`` (H, W) shrinks or enlarges every frame when it is read; without it, all frames must have the size of
+    the first. Raises InputError if a frame cannot be read or differs in size, or two have one name.
+    """
+
+    def __init__(
+        self, files: Sequence[Path], *, fps: float = DEFAULT_FPS, size: tuple[int, int] | None = None
+    ) -> None:
+        if not files:
+            raise InputError("the video has no frames")
+        self._files = list(files)
+        self.names: Sequence[str] = [file.stem for file in files]
+        self.fps = fps
+        seen: dict[str, Path] = {}
+        for file in files:
+            if file.stem in seen:
+                raise InputError(f"{seen[file.stem]} and {file.name} are two frames of one name; remove one")
+            seen[file.stem] = file
+        self._resize = size is not None
+        first = read_frame(files[0]).shape
+        self.size: tuple[int, int] = size or (first[0], first[1])
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    def __getitem__(self, index: int) -> Frame:
+        frame = read_frame(self._files[index])
+        height, width = self.size
+        if frame.shape[:2] == self.size:
+            return frame
+        if self._resize:
+            return np.asarray(cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+        raise InputError(
+            f"the frame {self._files[index]} is {frame.shape[1]}x{frame.shape[0]}, but the first frame is "
+            f"{width}x{height}; all frames must have one size"
+        )
+
+
+class FileVideo:
+    """A video file, decoded as it is read: fast in order, by seeking otherwise; the last frames are kept.
+
+    Opening decodes the file once, without keeping it, to know exactly which frames there are: containers count
+    packets, and not every packet becomes a frame. A file that breaks off is used as far as it can be decoded,
+    with a UserWarning. Raises InputError if nothing can be decoded.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+        self._broken, self._end = False, 0.0
+        self._container = self._open()
+        stream = self._container.streams.video[0]
+        self.fps = float(stream.average_rate or stream.guessed_rate or DEFAULT_FPS)
+        self._timestamps, self._keys = self._scan()
+        self.names: Sequence[str] = [f"{i:05d}" for i in range(len(self._timestamps))]
+        # Seeking needs timestamps that grow; a raw stream has none, and is read again from its beginning.
+        known = [t for t in self._timestamps if t is not None]
+        growing = all(a < b for a, b in pairwise(known))
+        self._index = {t: i for i, t in enumerate(known)} if growing and len(known) == len(self) else {}
+        self._cache: OrderedDict[int, av.VideoFrame] = OrderedDict()
+        self._cache_size = 2
+        self._frames: Iterator[av.VideoFrame] = iter(())
+        self._next = 0  # the frame that ``_frames`` gives next
+        self._whole_from = 0  # frames before this one may be damaged, because they were reached by seeking
+        self._rewind()
+        first = self._decode(0)
+        self._cache_size = max(2, CACHE_BYTES // (first.width * first.height * 3 // 2))
+        shape = _upright(first).shape
+        self.size: tuple[int, int] = (shape[0], shape[1])
+
+    def __len__(self) -> int:
+        return len(self._timestamps)
+
+    def __getitem__(self, index: int) -> Frame:
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"frame {index} of a video of {len(self)}")
+        frame = _upright(self._decode(index % len(self)))
+        height, width = self.size
+        if frame.shape[:2] != self.size:  # a stream may change its size on the way
+            frame = np.asarray(cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+        return frame
+
+    def close(self) -> None:
+        """Closes the file; frames can no longer be read."""
+        self._frames = iter(())
+        self._cache.clear()
+        self._container.close()
+
+    def _open(self) -> av.container.InputContainer:
+        try:
+            container = av.open(str(self.path))
+        except (av.FFmpegError, OSError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise InputError(f"the video {self.path} cannot be read ({reason})") from error
+        if not container.streams.video:
+            container.close()
+            raise InputError(f"the file {self.path} holds no video")
+        container.streams.video[0].thread_type = "AUTO"
+        return container
+
+    def _read(self) -> Iterator[av.VideoFrame]:
+        """Frames from where the container stands; what cannot be decoded is left out and noted."""
+        video = self._container.streams.video[0].index
+        try:
+            for packet in self._container.demux():
+                if packet.pts is not None and packet.time_base:
+                    end = float((packet.pts + (packet.duration or 0)) * packet.time_base)
+                    self._end = max(self._end, end)
+                if packet.stream_index != video:
+                    continue
+                try:
+                    frames = packet.decode()
+                except av.FFmpegError:
+                    self._broken = True
+                    continue
+                yield from (frame for frame in frames if isinstance(frame, av.VideoFrame))
+        except av.FFmpegError:
+            self._broken = True
+
+    def _scan(self) -> tuple[list[int | None], list[int]]:
+        """The timestamp of every frame that can be decoded, and the indices of the key frames."""
+        timestamps: list[int | None] = []
+        keys = []
+        for frame in self._read():
+            if frame.key_frame:
+                keys.append(len(timestamps))
+            timestamps.append(frame.pts)
+        if not timestamps:
+            raise InputError(f"the video {self.path} has no frames that can be decoded")
+        start = (self._container.start_time or 0) / av.time_base
+        length = (self._container.duration or 0) / av.time_base
+        ends_early = self._end - start < length - max(0.3, 0.02 * length)
+        too_few = len(timestamps) < 0.98 * self._container.streams.video[0].frames
+        if self._broken or ends_early or too_few:
+            warnings.warn(
+                f"the video {self.path} is damaged or ends early; the {len(timestamps)} frames that can be decoded "
+                "are used",
+                stacklevel=4,
+            )
+        return timestamps, keys
+
+    def _decode(self, index: int) -> av.VideoFrame:
+        if index in self._cache:
+            self._cache.move_to_end(index)
+            return self._cache[index]
+        key = self._keys[max(0, bisect_right(self._keys, index) - 1)] if self._keys and self._index else 0
+        if index < self._next or key > self._next:
+            if key > 0:
+                self._seek(key)
+            else:
+                self._rewind()
+        frame = self._forward(index)
+        if frame is None and self._whole_from:  # the container's index led past the frame
+            self._rewind()
+            frame = self._forward(index)
+        if frame is None:
+            raise InputError(f"frame {index} of {self.path} can no longer be read; was the file changed?")
+        return frame
+
+    def _forward(self, index: int) -> av.VideoFrame | None:
+        """Decodes on to frame ``index`` and caches what comes by; None if it does not come."""
+        for frame in self._frames:
+            number = self._index.get(frame.pts, self._next) if self._index else self._next
+            if number > index:
+                break
+            self._next = number + 1
+            if (
+                number < self._whole_from
+            ):  # shown before the key frame it was sought by: may lack what it refers to
+                continue
+            self._cache[number] = frame
+            if len(self._cache) > self._cache_size:
+                self._cache.popitem(last=False)
+            if number == index:
+                return frame
+        return None
+
+    def _rewind(self) -> None:
+        self._container.close()
+        self._container = self._open()
+        self._frames = self._read()
+        self._next, self._whole_from = 0, 0
+
+    def _seek(self, key: int) -> None:
+        self._container.seek(self._timestamps[key] or 0, stream=self._container.streams.video[0])
+        self._frames = self._read()
+        self._next, self._whole_from = key, key
+
+
+def _upright(frame: av.VideoFrame) -> Frame:
+    """(H, W, 3) uint8 RGB of a decoded frame, turned as its display matrix says."""
+    turns = round(getattr(frame, "rotation", 0) / 90) % 4  # quarter turns, counter-clockwise
+    return np.ascontiguousarray(np.rot90(frame.to_ndarray(format="rgb24"), turns))
+
+
+def write_video(path: Path | str, frames: Iterable[Frame], fps: float) -> None:
+    """Writes RGB frames of one size as H.264 in MP4, whole or not at all.
+
+    An odd width or height is made even by repeating the last column or row. Raises InputError without frames.
+    """
+    frames = iter(frames)
+    first = next(frames, None)
+    if first is None:
+        raise InputError(f"there are no frames to write to {path}")
+    height, width = first.shape[:2]
+    edges = ((0, height % 2), (0, width % 2), (0, 0))
+    with atomic_path(path) as temporary:
+        options = {"movflags": "faststart"}
+        with av.open(str(temporary), "w", format="mp4", options=options) as container:
+            stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001))
+            stream.width, stream.height, stream.pix_fmt = width + width % 2, height + height % 2, "yuv420p"
+            stream.options = {"crf": "20", "preset": "veryfast"}
+            for frame in chain([first], frames):
+                padded = np.pad(frame, edges, mode="edge") if width % 2 or height % 2 else frame
+                picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(padded), format="rgb24")
+                container.mux(stream.encode(picture))
+            container.mux(stream.encode())
