@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from dyenet.data.masks import read_labels, write_index_mask
+from dyenet.data.output import atomic_path
 from dyenet.data.textures import Picture
 from dyenet.errors import InputError
 
@@ -30,7 +32,7 @@ class AnnotatedVideo:
 
     def mask(self, index: int) -> NDArray[np.uint8]:
         """(H, W) uint8: 0, object ids, 255 void."""
-        mask = read_mask(self.masks[index])
+        mask = read_labels(self.masks[index])
         return (mask > 0).astype(np.uint8) if self.binary else mask
 
 
@@ -50,16 +52,6 @@ def read_picture(path: Path) -> Picture:
             return np.array(image.convert("RGB"))
     except (OSError, SyntaxError, ValueError) as error:
         raise InputError(f"the image {path} cannot be read ({error}); replace or remove it") from error
-
-
-def read_mask(path: Path) -> NDArray[np.uint8]:
-    """(H, W) uint8 as stored, the palette not applied; a 1-bit mask is 0/255."""
-    try:
-        with Image.open(path) as image:
-            mask = np.array(image if image.mode in ("P", "L") else image.convert("L"))
-    except (OSError, SyntaxError, ValueError) as error:
-        raise InputError(f"the mask {path} cannot be read ({error}); replace or remove it") from error
-    return mask
 
 
 def find_videos(root: Path | str, split: str) -> list[AnnotatedVideo]:
@@ -88,16 +80,19 @@ def _video(root: Path, name: str) -> AnnotatedVideo:
     pairs = [pair for pair in pairs if pair[1].is_file()]
     if not pairs:
         raise InputError(f"sequence {name} has no frames with masks: looked at {folder} and its Annotations")
-    counts = np.bincount(read_mask(pairs[0][1]).ravel(), minlength=256)
+    counts = np.bincount(read_labels(pairs[0][1]).ravel(), minlength=256)
     binary = not counts[1:VOID].any()
     objects = 1 if binary else int(np.flatnonzero(counts[1:VOID])[-1]) + 1
     return AnnotatedVideo(name, tuple(p for p, _ in pairs), tuple(m for _, m in pairs), objects, binary)
 
 
-def find_images(root: Path | str, *, min_area: float = 0.005) -> list[AnnotatedImage]:
+def find_images(
+    root: Path | str, *, min_area: float = 0.005, skip_corrupt: bool = False
+) -> list[AnnotatedImage]:
     """Images with index masks under ``root``: ``images/`` + ``masks/*.png``, or every frame of a DAVIS tree.
 
-    Objects below ``min_area`` of their image are not listed, nor images without any other.
+    Objects below ``min_area`` of their image are not listed, nor images without any other. A mask that cannot
+    be read raises InputError, or is left out with a warning that counts them.
     """
     root = Path(root)
     if (root / "images").is_dir():
@@ -107,13 +102,22 @@ def find_images(root: Path | str, *, min_area: float = 0.005) -> list[AnnotatedI
         pairs = [(p, root / "Annotations" / "480p" / p.parent.name / f"{p.stem}.png") for p in frames]
     else:
         raise InputError(f"no images at {root}: it holds neither images/ nor JPEGImages/480p/")
-    found = []
+    found, corrupt = [], 0
     for image, mask in pairs:
-        if mask.is_file():
-            counts = np.bincount(read_mask(mask).ravel(), minlength=256)
-            ids = [i for i in range(1, VOID) if counts[i] >= max(1, min_area * counts.sum())]
-            if ids:
-                found.append(AnnotatedImage(image, mask, tuple(ids)))
+        if not mask.is_file():
+            continue
+        try:
+            counts = np.bincount(read_labels(mask).ravel(), minlength=256)
+        except InputError:
+            if not skip_corrupt:
+                raise
+            corrupt += 1
+            continue
+        ids = [i for i in range(1, VOID) if counts[i] >= max(1, min_area * counts.sum())]
+        if ids:
+            found.append(AnnotatedImage(image, mask, tuple(ids)))
+    if corrupt:
+        warnings.warn(f"{corrupt} masks in {root} cannot be read and were left out", stacklevel=2)
     if not found:
         raise InputError(f"no image with a mask in {root}")
     return found
@@ -146,24 +150,11 @@ def save_sequence(
     palette PNGs ``Annotations/480p/<name>/%05d.png``.
     """
     root = Path(root)
-    for kind in ("JPEGImages", "Annotations"):
-        (root / kind / "480p" / name).mkdir(parents=True, exist_ok=True)
+    (root / "JPEGImages" / "480p" / name).mkdir(parents=True, exist_ok=True)
     for index, (frame, mask) in enumerate(zip(frames, masks, strict=True)):
         Image.fromarray(frame).save(root / "JPEGImages" / "480p" / name / f"{index:05d}.jpg", quality=95)
-        _write_mask(root / "Annotations" / "480p" / name / f"{index:05d}.png", mask)
+        write_index_mask(root / "Annotations" / "480p" / name / f"{index:05d}.png", mask)
     listing = root / "ImageSets" / "2017" / f"{split}.txt"
-    listing.parent.mkdir(parents=True, exist_ok=True)
     known = listing.read_text().split() if listing.is_file() else []
-    text = "\n".join(dict.fromkeys([*known, name])) + "\n"
-    part = listing.with_suffix(".tmp")
-    part.write_text(text)
-    os.replace(part, listing)
-
-
-def _write_mask(path: Path, mask: NDArray[np.uint8]) -> None:
-    ids = np.arange(256)
-    # DAVIS's palette: the bits of an id, dealt in turn to red, green and blue from the highest down.
-    colours = [sum((ids >> (3 * bit + channel) & 1) << (7 - bit) for bit in range(8)) for channel in range(3)]
-    picture = Image.fromarray(mask)
-    picture.putpalette(np.stack(colours, -1).astype(np.uint8).tobytes())
-    picture.save(path)
+    with atomic_path(listing) as part:
+        part.write_text("\n".join(dict.fromkeys([*known, name])) + "\n")

@@ -19,7 +19,7 @@ from scipy.interpolate import CubicSpline
 
 from dyenet.data.clips_files import AnnotatedVideo, read_picture
 from dyenet.data.synthetic import shows_return
-from dyenet.data.synthetic_layers import Bend, Layer, Path, Shot, render
+from dyenet.data.synthetic_layers import STILL, Bend, Layer, Matrix, Path, Shot, exact_flow, render
 from dyenet.data.synthetic_paths import Paths
 from dyenet.data.synthetic_scene import pillar, solid_layer
 from dyenet.data.textures import Picture
@@ -38,44 +38,53 @@ class CutOut:
     masks: Sequence[NDArray[np.bool_]]
 
 
-def cut_out_layer(
-    cut: CutOut,
-    radius: float,
-    path: CubicSpline,
-    *,
-    bend: Bend | None,
-    object_id: int,
-    start: float,
-    step: float,
-) -> Layer:
-    """``cut`` as a layer that reaches at most ``radius`` pixels (times the path's scale) from the path's point.
-
-    The middle of the cut-out's box, smoothed over 9 frames, lies on the path. Frames without the object show
-    nothing.
+@dataclass(frozen=True)
+class Extent:
+    """Where a cut-out is: ``centres`` (T, 2), the middle of its box smoothed over 9 frames, and how far it
+    reaches from there in any frame, in any direction (``reach``) and sideways (``half_width``), in pixels.
     """
+
+    centres: NDArray[np.float64]
+    reach: float
+    half_width: float
+
+
+def extent_of(cut: CutOut) -> Extent:
     boxes = [_box(m) for m in cut.masks]
     centres = _smooth_centres(boxes)
-    reach = max(
-        (
-            float(np.hypot(*np.maximum(np.abs(b[:2] - c), np.abs(b[2:] - c))))
-            for b, c in zip(boxes, centres, strict=True)
-            if b is not None
-        ),
-        default=1.0,
-    )
+    far = [
+        np.maximum(np.abs(b[:2] - c), np.abs(b[2:] - c))
+        for b, c in zip(boxes, centres, strict=True)
+        if b is not None
+    ]
+    if not far:
+        return Extent(centres, 1.0, 1.0)
+    return Extent(centres, max(float(np.hypot(*f)) for f in far), max(float(f[0]) for f in far))
+
+
+def cut_out_layer(
+    cut: CutOut, extent: Extent, path: Path, *, bend: Bend | None = None, object_id: int = 0
+) -> Layer:
+    """``cut`` as a layer whose centre lies on the path; figure units are those of its reach.
+
+    So with ``path.before`` a scaling by r it reaches r pixels from the path's point. Frames without the object
+    show nothing.
+    """
     shots = []
-    for picture, mask, box, centre in zip(cut.pictures, cut.masks, boxes, centres, strict=True):
-        if box is None:
-            x0, y0, x1, y1 = 0, 0, 2, 2
-        else:
-            height, width = mask.shape
-            x0, y0 = np.maximum(box[:2].astype(int) - 3, 0)
-            x1, y1 = np.minimum(box[2:].astype(int) + 3, [width, height])
+    for picture, mask, centre in zip(cut.pictures, cut.masks, extent.centres, strict=True):
+        height, width = mask.shape
+        box = _box(mask)
+        window = np.array([0, 0, 1, 1]) if box is None else box.astype(int)
+        x0, y0 = np.maximum(window[:2] - 3, 0)
+        x1, y1 = np.minimum(window[2:] + 3, [width, height])
         alpha = cv2.GaussianBlur(mask[y0:y1, x0:x1].astype(np.uint8) * 255, (0, 0), 0.7)
-        to_figure = np.array([[1, 0, x0 - centre[0]], [0, 1, y0 - centre[1]]]) / reach
+        to_figure = np.array([[1, 0, x0 - centre[0]], [0, 1, y0 - centre[1]]]) / extent.reach
         shots.append(Shot(picture[y0:y1, x0:x1], alpha.astype(np.uint8, copy=False), to_figure))
-    before = np.diag([radius, radius, 1.0])[:2]
-    return Layer(shots, Path(path, before, NO_SHAKE, start, step), None, bend, object_id)
+    return Layer(shots, path, None, bend, object_id)
+
+
+def scaling(factor: float) -> Matrix:
+    return np.diag([factor, factor, 1.0])[:2]
 
 
 def _box(mask: NDArray[np.bool_]) -> NDArray[np.float64] | None:
@@ -99,30 +108,35 @@ def _smooth_centres(boxes: Sequence[NDArray[np.float64] | None]) -> NDArray[np.f
 
 
 def background_layers(
-    cut: CutOut | Sequence[Picture],
-    size: tuple[int, int],
-    path: CubicSpline,
-    *,
-    zoom: float = 1.0,
-    object_id: int = 0,
-    start: float = 0.0,
-    step: float = 1.0,
+    cut: CutOut, size: tuple[int, int], path: Path, *, zoom: float = 1.0, object_id: int | None = None
 ) -> list[Layer]:
-    """Pictures that fill a frame of ``size`` (H, W), and on top of them their own object where they have one.
+    """Pictures that fill a frame of ``size`` (H, W), enlarged by ``zoom`` beyond that, their middle on the path.
 
-    ``path``: where the pictures' middle goes; ``zoom`` 1 just covers the frame.
+    With an ``object_id`` their own object follows as a layer of its own.
     """
-    pictures = cut.pictures if isinstance(cut, CutOut) else cut
-    height, width = pictures[0].shape[:2]
+    height, width = cut.pictures[0].shape[:2]
     scale = zoom * max(size[0] / height, size[1] / width)
     to_figure = np.array([[scale, 0, -scale * (width - 1) / 2], [0, scale, -scale * (height - 1) / 2]])
-    way = Path(path, np.array([[1.0, 0, 0], [0, 1.0, 0]]), NO_SHAKE, start, step)
-    layers = [Layer([Shot(p, None, to_figure) for p in pictures], way)]
-    if isinstance(cut, CutOut):
+    layers = [Layer([Shot(p, None, to_figure) for p in cut.pictures], path)]
+    if object_id is not None:
         alphas = [m.astype(np.uint8) * 255 for m in cut.masks]
-        shots = [Shot(p, a, to_figure) for p, a in zip(pictures, alphas, strict=True)]
-        layers.append(Layer(shots, way, object_id=object_id))
+        shots = [Shot(p, a, to_figure) for p, a in zip(cut.pictures, alphas, strict=True)]
+        layers.append(Layer(shots, path, object_id=object_id))
     return layers
+
+
+def draw_layers(
+    layers: Sequence[Layer], num_frames: int, size: tuple[int, int]
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.float32]]:
+    """Frames (T, H, W, 3) uint8, masks (T, H, W) uint8 and, exact where no layer is cut from a video, F_{t+1 -> t}
+    (T-1, 2, H, W) float32 of frames 0..T-1."""
+    renderings = [render(layers, t, size) for t in range(num_frames)]
+    flow = [exact_flow(layers, renderings[t], t, t - 1) for t in range(1, num_frames)]
+    return (
+        np.stack([np.clip(r.image, 0, 255).astype(np.uint8) for r in renderings]),
+        np.stack([r.mask for r in renderings]),
+        np.stack(flow) if flow else np.zeros((0, 2, *size), np.float32),
+    )
 
 
 def inpaint(picture: Picture, mask: NDArray[np.bool_]) -> Picture:
@@ -189,27 +203,25 @@ def _video_layers(
 ) -> list[Layer]:
     paths = Paths(rng, num_frames, size)
     height, width = size
-    middle = paths.spline(paths.still((width - 1) / 2, (height - 1) / 2))
+    middle = Path(paths.spline(paths.still((width - 1) / 2, (height - 1) / 2)), STILL, NO_SHAKE)
     layers = background_layers(load_cut_out(videos[0], num_frames, rng), size, middle, object_id=1)
     front: list[Layer] = []
     for object_id, video in enumerate(videos[1:], start=2):
-        radius = height * rng.uniform(0.2, 0.34)
+        cut = load_cut_out(video, num_frames, rng)
+        extent = extent_of(cut)
+        radius = height * rng.uniform(0.22, 0.38)
+        radius = min(radius, 0.2 * width * extent.reach / extent.half_width)
         eventful = object_id == len(videos)
         if eventful and event == "hide":
-            radius = min(radius, 0.15 * width)
             x = width * rng.uniform(0.4, 0.6)
-            values, half = paths.behind(radius, x)
-            still = Path(paths.spline(paths.still(x, height / 2)), np.eye(3)[:2], NO_SHAKE)
-            front.append(solid_layer(rng, pillar(rng, half, height), still, 0.2 * width))
+            values, half = paths.behind(radius * extent.half_width / extent.reach, x)
+            still = Path(paths.spline(paths.still(x, height / 2)), STILL, NO_SHAKE)
+            front.append(solid_layer(rng, pillar(rng, half, height), still, 0.2 * width, cut.pictures[:1]))
         else:
             values = paths.wander(radius, eventful)
         values[:, 3] *= 0.4  # photographed things stay nearly upright
-        cut = load_cut_out(video, num_frames, rng)
-        layers.append(
-            cut_out_layer(
-                cut, radius, paths.spline(values), bend=None, object_id=object_id, start=0.0, step=1.0
-            )
-        )
+        path = Path(paths.spline(values), scaling(radius), NO_SHAKE)
+        layers.append(cut_out_layer(cut, extent, path, object_id=object_id))
     return layers + front
 
 

@@ -15,11 +15,9 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from dyenet.data.masks import IndexMask
 from dyenet.data.synthetic_layers import Matrix, Points, apply
 from dyenet.data.textures import Picture
-
-IndexMask = NDArray[np.uint8]
-"""(H, W) uint8: 0 background, object ids, 255 void."""
 
 
 class ThinPlateSpline:

@@ -82,12 +82,12 @@ class Paths:
         rest = np.stack([scale, angle, rng.normal(0, 0.05, n), rng.normal(0, 0.06, n)], -1)
         return np.concatenate([places, rest], 1)
 
-    def behind(self, radius: float, x: float) -> tuple[NDArray[np.float64], float]:
+    def behind(self, half: float, x: float) -> tuple[NDArray[np.float64], float]:
         """A straight walk that passes ``x`` (pixels) in the middle of the scene, and half the width of what hides
-        an object of ``radius`` pixels there for some frames."""
+        an object, itself ``half`` wide (pixels), there for some frames."""
         rng = self.rng
         middle = self.num_frames * rng.uniform(0.42, 0.58)
-        speed = max(0.6 * self.width / self.num_frames, 2.6 * radius / (0.35 * self.num_frames))
+        speed = max(0.6 * self.width / self.num_frames, 2.6 * half / (0.35 * self.num_frames))
         across = x + rng.choice([-1.0, 1.0]) * speed * (self.knots - middle)
         along = self.height * rng.uniform(0.35, 0.65) + np.cumsum(
             rng.normal(0, 0.01 * self.height, len(across))
@@ -95,4 +95,4 @@ class Paths:
         values = self.posed(np.stack([across, along], -1))
         values[:, 2] = np.clip(values[:, 2], -0.1, 0.0)  # it may not outgrow what hides it
         values[:, 4:] = 0
-        return values, 1.15 * radius + 2 * speed
+        return values, 1.15 * half + 2 * speed

@@ -76,7 +76,7 @@ class _Builder:
             else:
                 values = self.paths.wander(radius, leave and object_id == objects)
             parts = figure(rng)
-            look = (parts, draw_figure(rng, parts, radius * 1.3, self.photos), self._bend(), radius)
+            look = (parts, draw_figure(rng, parts, radius * 1.3, self.photos), random_bend(rng), radius)
             looks.append(look)
             figures.append(self._place(look, values, object_id))
         for _ in range(distractors):
@@ -87,16 +87,6 @@ class _Builder:
         for _ in range(occluders):
             layers += self._occluder()
         return layers
-
-    def _bend(self) -> Bend | None:
-        rng = self.rng
-        if rng.random() < 0.3:
-            return None
-
-        def pair(low: float, high: float) -> tuple[float, float]:
-            return rng.uniform(low, high), rng.uniform(low, high)
-
-        return Bend(pair(0.02, 0.14), pair(1.0, 4.0), pair(-0.4, 0.4), pair(0, 6.3))
 
     def _place(
         self,
@@ -173,6 +163,17 @@ class _Builder:
             for part, sprite in zip(parts, draw_figure(rng, parts, radius), strict=True):
                 _stamp(picture, sprite_layer(sprite, part, None, path))
         return np.ascontiguousarray(picture)
+
+
+def random_bend(rng: Generator) -> Bend | None:
+    """A gentle bend of a figure, or (three times in ten) none: the figure is stiff."""
+    if rng.random() < 0.3:
+        return None
+
+    def pair(low: float, high: float) -> tuple[float, float]:
+        return rng.uniform(low, high), rng.uniform(low, high)
+
+    return Bend(pair(0.02, 0.14), pair(1.0, 4.0), pair(-0.4, 0.4), pair(0, 6.3))
 
 
 def pillar(rng: Generator, half: float, height: float) -> Outline:
