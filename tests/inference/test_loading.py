@@ -5,6 +5,7 @@ import warnings
 import pytest
 import torch
 
+import dyenet
 from dyenet.errors import ConfigError, WeightsError
 from dyenet.inference import loading
 from dyenet.inference.loading import choose_device, choose_dtype, load_model
@@ -83,7 +84,10 @@ def test_a_device_that_is_not_here_is_refused():
         choose_device("toaster")
 
 
-def test_importing_the_package_is_cheap():
-    code = "import sys, dyenet; assert 'torch' not in sys.modules; print(dyenet.load_model.__name__)"
+def test_importing_the_package_is_cheap_and_offers_the_api_on_first_use():
+    code = "import sys, dyenet; print('torch' in sys.modules, 'cv2' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "load_model"
+    assert done.stdout.split() == ["False", "False"]
+    assert dyenet.load_model is load_model
+    with pytest.raises(AttributeError, match="no_such_thing"):
+        _ = dyenet.no_such_thing
