@@ -9,6 +9,7 @@ import warnings
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from fractions import Fraction
 from itertools import chain, pairwise
 from pathlib import Path
@@ -16,7 +17,7 @@ from pathlib import Path
 import av
 import cv2
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 
 from dyenet.data.masks import natural_order
 from dyenet.data.output import atomic_path
@@ -55,11 +56,17 @@ def list_frames(folder: Path | str) -> list[Path]:
 
 def read_frame(path: Path | str) -> Frame:
     """(H, W, 3) uint8 RGB, turned upright where the file says how. Raises InputError that names the file."""
+    with _opened(path) as image:
+        return np.array(ImageOps.exif_transpose(image).convert("RGB"))
+
+
+@contextmanager
+def _opened(path: Path | str) -> Iterator[Image.Image]:
     try:
         with Image.open(path) as image:
             if image.mode.startswith(("I", "F")):
                 raise InputError(f"the frame {path} has more than 8 bits per channel; save it as 8-bit RGB")
-            return np.array(ImageOps.exif_transpose(image).convert("RGB"))
+            yield image
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise InputError(f"the frame {path} cannot be read ({error}); replace or remove it") from error
 
@@ -67,8 +74,9 @@ def read_frame(path: Path | str) -> Frame:
 class FolderVideo:
     """Image files as a video, each read when asked for; ``names`` are the files' stems.
 
-    ``size`` (H, W) shrinks or enlarges every frame when it is read; without it, all frames must have the size of
-    the first. Raises InputError if a frame cannot be read or differs in size, or two have one name.
+    ``size`` (H, W) shrinks or enlarges every frame when it is read; without it, all frames must have one size.
+    Raises InputError if a frame cannot be read or differs in size (headers are read at once), or two have one
+    name.
     """
 
     def __init__(
@@ -79,29 +87,36 @@ class FolderVideo:
         self._files = list(files)
         self.names: Sequence[str] = [file.stem for file in files]
         self.fps = fps
-        seen: dict[str, Path] = {}
-        for file in files:
-            if file.stem in seen:
-                raise InputError(f"{seen[file.stem]} and {file.name} are two frames of one name; remove one")
-            seen[file.stem] = file
-        self._resize = size is not None
-        first = read_frame(files[0]).shape
-        self.size: tuple[int, int] = size or (first[0], first[1])
+        self.size: tuple[int, int] = size or self._common_size()
+        if len(set(self.names)) < len(self.names):
+            twice = next(a for a, b in pairwise(sorted(self.names)) if a == b)
+            raise InputError(f"two frames in {files[0].parent} are named {twice}; remove one")
 
     def __len__(self) -> int:
         return len(self._files)
 
     def __getitem__(self, index: int) -> Frame:
         frame = read_frame(self._files[index])
-        height, width = self.size
-        if frame.shape[:2] == self.size:
-            return frame
-        if self._resize:
-            return np.asarray(cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
-        raise InputError(
-            f"the frame {self._files[index]} is {frame.shape[1]}x{frame.shape[0]}, but the first frame is "
-            f"{width}x{height}; all frames must have one size"
-        )
+        return frame if frame.shape[:2] == self.size else _resized(frame, self.size)
+
+    def _common_size(self) -> tuple[int, int]:
+        """(H, W) of every frame."""
+        sizes = []
+        for file in self._files:
+            with _opened(file) as image:
+                sideways = image.getexif().get(ExifTags.Base.Orientation, 1) >= 5
+                sizes.append(image.size if sideways else image.size[::-1])
+            height, width = sizes[-1]
+            if sizes[-1] != sizes[0]:
+                raise InputError(
+                    f"the frame {file} is {width}x{height}, but the first is {sizes[0][1]}x{sizes[0][0]}; all frames "
+                    "must have one size"
+                )
+        return sizes[0]
+
+
+def _resized(frame: Frame, size: tuple[int, int]) -> Frame:
+    return np.asarray(cv2.resize(frame, size[::-1], interpolation=cv2.INTER_AREA), np.uint8)
 
 
 class FileVideo:
@@ -123,7 +138,9 @@ class FileVideo:
         # Seeking needs timestamps that grow; a raw stream has none, and is read again from its beginning.
         known = [t for t in self._timestamps if t is not None]
         growing = all(a < b for a, b in pairwise(known))
-        self._index = {t: i for i, t in enumerate(known)} if growing and len(known) == len(self) else {}
+        self._index: dict[int | None, int] = {}
+        if growing and len(known) == len(self):
+            self._index = {t: i for i, t in enumerate(known)}
         self._cache: OrderedDict[int, av.VideoFrame] = OrderedDict()
         self._cache_size = 2
         self._frames: Iterator[av.VideoFrame] = iter(())
@@ -142,10 +159,8 @@ class FileVideo:
         if not -len(self) <= index < len(self):
             raise IndexError(f"frame {index} of a video of {len(self)}")
         frame = _upright(self._decode(index % len(self)))
-        height, width = self.size
-        if frame.shape[:2] != self.size:  # a stream may change its size on the way
-            frame = np.asarray(cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
-        return frame
+        # A stream may change its size on the way.
+        return frame if frame.shape[:2] == self.size else _resized(frame, self.size)
 
     def close(self) -> None:
         """Closes the file; frames can no longer be read."""
