@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import json
-import os
 import sys
 import warnings
 from collections.abc import Iterator
@@ -74,16 +73,6 @@ def show_warnings_as_sentences() -> None:
     warnings.showwarning = show
 
 
-def require_empty(folder: Path, *, overwrite: bool) -> None:
-    """Raises InputError unless ``folder`` may be written: absent or empty, or ``overwrite``."""
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"the output {folder} is a file; give a folder")
-    if folder.is_dir() and any(folder.iterdir()) and not overwrite:
-        raise InputError(
-            f"the output folder {folder} is not empty; add --overwrite to replace the result in it, or give another"
-        )
-
-
 def parse_size(text: str) -> tuple[int, int]:
     """(height, width) from ``WIDTHxHEIGHT``."""
     width, _, height = text.partition("x")
@@ -122,12 +111,10 @@ def stage_bars(*, quiet: bool = False) -> Iterator[StageBars]:
 
 def write_json(path: Path, value: Any) -> None:
     """Writes ``value`` whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
+    from dyenet.data.output import atomic_path
+
+    with atomic_path(path) as temporary:
         temporary.write_text(json.dumps(value, indent=2) + "\n")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def peak_memory_mb() -> float | None:

@@ -12,22 +12,23 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from dyenet import __version__
 from dyenet.cli.common import (
     Device,
     Dtype,
     Overrides,
     StageBars,
     peak_memory_mb,
-    require_empty,
     stage_bars,
     write_json,
 )
 from dyenet.errors import InputError
 
 if TYPE_CHECKING:
+    from dyenet.data.masks import IndexMask
     from dyenet.inference.loading import Model
     from dyenet.inference.result import SegmentationResult
-    from dyenet.structures import Frame, Video
+    from dyenet.structures import Video
 
 
 class Schedule(StrEnum):
@@ -85,7 +86,6 @@ def segment(
     Writes DIR/masks/<frame>.png (palette PNGs, the ids of MASKS), DIR/overlay.mp4 and DIR/run.json.
     """
     check_output(out, masks, overwrite=overwrite)
-    # Heavy imports wait until the cheap mistakes are ruled out.
     from dyenet.data.masks import read_given_masks
     from dyenet.data.video_io import open_video
     from dyenet.inference.loading import load_model
@@ -111,6 +111,8 @@ def segment(
 
 def check_output(out: Path, masks: Path, *, overwrite: bool) -> None:
     """Raises InputError unless a result may be written to ``out`` (which may not exist yet)."""
+    from dyenet.data.output import require_empty
+
     require_empty(out, overwrite=overwrite)
     if masks.resolve().is_relative_to((out / "masks").resolve()):
         raise InputError(
@@ -130,21 +132,23 @@ def write_frames(
 ) -> None:
     """Writes masks/*.png one whole frame after the other, and overlay.mp4 under its name once it is whole."""
     from dyenet.data import masks as mask_files
-    from dyenet.data.video_io import write_video
-    from dyenet.visualization.overlay import draw_overlay
 
-    def labelled() -> Iterator[Frame]:
+    def labels() -> Iterator[tuple[int, IndexMask]]:
         for index, name in enumerate(frames.names):
-            labels = result.labels(index)
-            mask_files.write_index_mask(out / "masks" / f"{name}.png", labels)
-            if overlay:
-                yield draw_overlay(frames[index], labels)
-            bars("write", index + 1, len(frames))
+            bars("write", index, len(frames))
+            label = result.labels(index)
+            mask_files.write_index_mask(out / "masks" / f"{name}.png", label)
+            yield index, label
+        bars("write", len(frames), len(frames))
 
     if overlay:
-        write_video(out / "overlay.mp4", labelled(), fps=frames.fps)
+        from dyenet.data.video_io import write_video
+        from dyenet.visualization.overlay import draw_overlay
+
+        overlays = (draw_overlay(frames[index], label) for index, label in labels())
+        write_video(out / "overlay.mp4", overlays, fps=frames.fps)
     else:
-        for _ in labelled():
+        for _ in labels():
             pass
 
 
@@ -169,7 +173,8 @@ def run_report(
         "config": {key: model.config[key].to_dict() for key in ("model", "inference") if key in model.config},
         "versions": {
             "python": platform.python_version(),
-            **{name: version(name) for name in ("dyenet", "torch", "torchvision", "opencv-python", "av")},
+            "dyenet": __version__,
+            **{name: version(name) for name in ("torch", "torchvision", "opencv-python", "av")},
         },
         "seconds": {"total": round(seconds, 3), **{k: round(v, 3) for k, v in report.pop("seconds").items()}},
         "peak_memory_mb": peak_memory_mb(),

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from dyenet.cli.common import parse_size, require_empty
+from dyenet.cli.common import parse_size
 
 NAME = "synthetic"
 FRAMES = Path("JPEGImages", "480p", NAME)
@@ -28,9 +28,10 @@ def synthesize(
 
     Writes a DAVIS 2017 tree: DIR/JPEGImages/480p/synthetic/*.jpg and DIR/Annotations/480p/synthetic/*.png.
     """
-    require_empty(out, overwrite=overwrite)
+    from dyenet.data.output import require_empty
     from dyenet.data.synthetic import demo_clip, save_clip
 
+    require_empty(out, overwrite=overwrite)
     clip = demo_clip(seed, num_frames=frames, size=parse_size(size), num_objects=objects)
     for old in [*(out / FRAMES).glob("*.jpg"), *(out / MASKS).glob("*.png")]:
         old.unlink()
