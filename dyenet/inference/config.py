@@ -27,7 +27,7 @@ class RetrievalConfig:
     identity: Literal["best", "all"] = "best"
     max_proposals: int = 16
     proposal_nms_iou: float = 0.7
-    frame_step: int = 2
+    frame_step: int = 3
     embed_batch: int = 32
 
 
@@ -138,4 +138,4 @@ class InferenceConfig:
     checkpointed: CheckpointedConfig = field(default_factory=CheckpointedConfig)
     merging: MergingConfig = field(default_factory=MergingConfig)
     features: FeaturesConfig = field(default_factory=FeaturesConfig)
-    flow: dict[str, Any] = field(default_factory=lambda: {"type": "DISFlow"})
+    flow: dict[str, Any] = field(default_factory=lambda: {"type": "DISFlow", "memory_bytes": 128 * 2**20})

@@ -64,7 +64,7 @@ class DyeNetRetriever:
         """(R, 4) -> (R, D) of unit length."""
         features = self._features.get(frame)
         found = [torch.zeros(0, self._network.embedding_dim)]
-        for chunk in boxes.split(self._config.embed_batch):
+        for chunk in boxes.split(self._config.embed_batch) if len(boxes) else ():
             roi = _roi(self._network, features, chunk)
             found.append(self._network.embed(roi).float().cpu())
         return torch.cat(found)

@@ -158,6 +158,8 @@ class VideoSession:
         full = torch.from_numpy(mask)[None]
         boxes = enlarge_boxes(mask_boxes(full), self.config.propagation.box_enlargement, self.video.size)
         patch = MaskPatches.from_maps(full.float(), boxes, size)
+        if not patch.areas().item():  # thinner than half a cell everywhere: keep every cell that it touches
+            patch = MaskPatches(boxes, (patch.probabilities > 0).float())
         (height, width), (rows, columns) = self.video.size, self._working.size
         scale = torch.tensor([columns / width, rows / height] * 2)
         return MaskPatches(patch.boxes * scale, patch.probabilities.half())

@@ -59,6 +59,11 @@ def test_candidates_are_computed_once_and_embedded_in_batches_of_any_size(tiny_m
     assert features.trunk_runs == 1
 
 
+def test_no_boxes_give_no_embeddings(tiny_model, video):
+    retriever = DyeNetRetriever(tiny_model.network, features_of(tiny_model, video), RetrievalConfig())
+    assert retriever.embed(0, torch.zeros(0, 4)).shape == (0, 256)
+
+
 def test_a_step_looks_where_the_flow_says_in_a_box_enlarged_by_the_config(tiny_model, video):
     size = mask_size(tiny_model.network)
     start = starting_point(1, 2, [20.0, 16.0, 60.0, 48.0], size)

@@ -121,6 +121,15 @@ def test_where_given_masks_overlap_the_latest_wins(tiny_model, config):
     assert ((labels == 1) == (one & ~two)).all()
 
 
+def test_a_mask_thinner_than_the_patch_s_cells_is_not_lost(tiny_model, config):
+    line = np.eye(HEIGHT, WIDTH, dtype=bool)
+    with VideoSession(tiny_model, clip(), config=config) as session:
+        session.add_object(1, line)
+        result = session.run()
+    assert (result.labels(0) == line).all()
+    assert result.tubes[1].patches[0].areas().item() > 0
+
+
 @pytest.mark.parametrize(
     ("call", "words"),
     [
