@@ -143,9 +143,9 @@ def write_frames(
 
     if overlay:
         from dyenet.data.video_io import write_video
-        from dyenet.visualization.overlay import draw_overlay
+        from dyenet.visualization.overlay import overlay as draw
 
-        overlays = (draw_overlay(frames[index], label) for index, label in labels())
+        overlays = (draw(frames[index], label, mask_files.PALETTE) for index, label in labels())
         write_video(out / "overlay.mp4", overlays, fps=frames.fps)
     else:
         for _ in labels():
