@@ -67,11 +67,13 @@ class CompositeClips(ClipDataset):
         paths = Paths(rng, VIRTUAL_FRAMES, self.size)
         wanted = int(rng.integers(1, self.max_objects + 1))
         front: list[Layer] = []
-        for object_id in range(len(identities) + 1, max(wanted, len(identities) + 1) + 1):
+        for _ in range(max(wanted - len(identities), 1)):
             cut, identity, source = self._cut_out(rng)
+            if identity in identities:
+                continue
             is_video |= len(cut.pictures) > 1
-            layers.append(self._placed(rng, paths, cut, object_id, front))
             identities.append(identity)
+            layers.append(self._placed(rng, paths, cut, len(identities), front))
             sources.append(source)
         frames, masks, flow = draw_layers(layers + front, self.num_frames, self.size)
         frames, masks = augmented(self.augment, rng, frames, masks, geometry=False)
@@ -122,7 +124,7 @@ class CompositeClips(ClipDataset):
         extent = extent_of(cut)
         height, width = self.size
         radius = height * np.exp(rng.uniform(np.log(0.15), np.log(0.55)))
-        step = rng.uniform(0.3, 3.0)
+        step = rng.uniform(0.3, 2.0)
         start = rng.uniform(0, VIRTUAL_FRAMES - step * self.num_frames)
         if rng.random() < 0.15:
             x = width * rng.uniform(0.2, 0.8)

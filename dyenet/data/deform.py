@@ -16,36 +16,48 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from dyenet.data.masks import IndexMask
-from dyenet.data.synthetic_layers import Matrix, Points, apply
+from dyenet.data.synthetic_layers import Matrix, Points, apply, pixel_grid
 from dyenet.data.textures import Picture
+
+Corners = NDArray[np.float64]
+"""(P, 2) or (2,): (x, y) in pixels."""
 
 
 class ThinPlateSpline:
     """The smoothest map that takes ``source`` (P, 2) to ``target`` (P, 2) (Bookstein 1989): an affine map plus
     sum_i w_i U(|x - s_i|), U(r) = r^2 log r. Points on one line are allowed (least-norm solution)."""
 
-    def __init__(self, source: Points, target: Points) -> None:
-        self.source = np.asarray(source, float)
-        self.origin = self.source.mean(0)
-        self.unit = max(float(np.abs(self.source - self.origin).max()), 1.0)  # keeps the system well scaled
-        at = (self.source - self.origin) / self.unit
-        n = len(at)
-        affine = np.concatenate([np.ones((n, 1)), at], 1)  # (P, 3)
-        system = np.block([[self._bulge(at, at), affine], [affine.T, np.zeros((3, 3))]])
-        wanted = np.concatenate([np.asarray(target, float) - self.source, np.zeros((3, 2))])
+    def __init__(self, source: Corners, target: Corners) -> None:
+        self.origin = source.mean(0)
+        self.unit = max(float(np.abs(source - self.origin).max()), 1.0)  # keeps the system well scaled
+        self.centres = (source - self.origin) / self.unit
+        n = len(source)
+        bulge = np.stack([self._bulge(self.centres.T, c) for c in self.centres.tolist()], 1)  # (P, P)
+        affine = np.concatenate([np.ones((n, 1)), self.centres], 1)  # (P, 3)
+        system = np.block([[bulge, affine], [affine.T, np.zeros((3, 3))]])
+        wanted = np.concatenate([target - source, np.zeros((3, 2))])
         self.weights = np.linalg.lstsq(system, wanted, rcond=1e-10)[0]  # (P + 3, 2)
 
     @staticmethod
-    def _bulge(points: Points, centres: Points) -> NDArray[np.float64]:
-        squared = ((points[..., None, :] - centres) ** 2).sum(-1)
-        return 0.5 * squared * np.log(np.maximum(squared, 1e-20))
+    def _bulge(points: Points, centre: list[float]) -> Points:
+        """U(|x - centre|) of points (2, ...): (...)."""
+        squared = (points[0] - centre[0]) ** 2 + (points[1] - centre[1]) ** 2
+        return squared * np.log(np.maximum(squared, 1e-20)) * 0.5
 
     def __call__(self, points: Points) -> Points:
-        """(..., 2) -> (..., 2)."""
-        at = (points - self.origin) / self.unit
-        centres = (self.source - self.origin) / self.unit
-        moved = self._bulge(at, centres) @ self.weights[:-3]
-        return points + moved + self.weights[-3] + at @ self.weights[-2:]
+        """(2, ...) -> (2, ...)."""
+        at = np.stack(
+            [(points[0] - float(self.origin[0])) / self.unit, (points[1] - float(self.origin[1])) / self.unit]
+        )
+        *bulges, constant, by_x, by_y = self.weights.tolist()
+        out = points.copy()
+        for axis in (0, 1):
+            out[axis] += constant[axis] + by_x[axis] * at[0] + by_y[axis] * at[1]
+        for centre, weight in zip(self.centres.tolist(), bulges, strict=True):
+            bulge = self._bulge(at, centre)
+            out[0] += weight[0] * bulge
+            out[1] += weight[1] * bulge
+        return out
 
 
 @dataclass(frozen=True)
@@ -60,31 +72,25 @@ class Deformation:
         return points if self.spline is None else self.spline(points)
 
 
-def about(centre: Points, scale: float, angle: float, shift: Points) -> Matrix:
+def about(centre: Corners, scale: float, angle: float, shift: Corners) -> Matrix:
     """Scale and turn (radians) about ``centre``, then move by ``shift``."""
     c, s = scale * np.cos(angle), scale * np.sin(angle)
     linear = np.array([[c, -s], [s, c]])
     return np.concatenate([linear, (centre + shift - linear @ centre)[:, None]], axis=1)
 
 
-def pixel_grid(height: int, width: int) -> Points:
-    """(H, W, 2): the (x, y) index of every pixel."""
-    y, x = np.mgrid[:height, :width]
-    return np.stack([x, y], -1).astype(float)
-
-
 def warp_picture(picture: Picture, points: Points) -> Picture:
-    """``picture`` sampled bilinearly at ``points`` (H, W, 2); mirrored beyond its rim."""
-    at = points.astype(np.float32)
-    out = cv2.remap(picture, at[..., 0], at[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+    """``picture`` sampled bilinearly at ``points`` (2, H, W); mirrored beyond its rim."""
+    at = points.astype(np.float32, copy=False)
+    out = cv2.remap(picture, at[0], at[1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
     return out.astype(np.uint8, copy=False)
 
 
 def warp_mask(mask: IndexMask, points: Points, *, mirror: bool = False) -> IndexMask:
-    """``mask`` at the pixel nearest to ``points`` (H, W, 2); beyond the rim 0, or mirrored like the picture."""
-    at = points.astype(np.float32)
+    """``mask`` at the pixel nearest to ``points`` (2, H, W); beyond the rim 0, or mirrored like the picture."""
+    at = points.astype(np.float32, copy=False)
     border = cv2.BORDER_REFLECT_101 if mirror else cv2.BORDER_CONSTANT
-    out = cv2.remap(mask, at[..., 0], at[..., 1], cv2.INTER_NEAREST, borderMode=border)
+    out = cv2.remap(mask, at[0], at[1], cv2.INTER_NEAREST, borderMode=border)
     return out.astype(np.uint8, copy=False)
 
 
@@ -121,8 +127,7 @@ def deform_pair(
     """The deformed picture and mask and F_{deformed -> given}, (2, H, W) float32 in pixels."""
     grid = pixel_grid(*mask.shape)
     points = deformation(grid)
-    flow = (points - grid).transpose(2, 0, 1).astype(np.float32)
-    return warp_picture(picture, points), warp_mask(mask, points, mirror=True), flow
+    return warp_picture(picture, points), warp_mask(mask, points, mirror=True), points - grid
 
 
 @dataclass(frozen=True)
@@ -132,7 +137,7 @@ class Motion:
     deformations: list[Deformation]
 
     def to_first(self, points: Points, t: int) -> Points:
-        """Where points (..., 2) of frame t lie in frame 0."""
+        """Where points (2, ...) of frame t lie in frame 0."""
         for deformation in reversed(self.deformations[:t]):
             points = deformation(points)
         return points
@@ -161,17 +166,17 @@ def deform_clip(
     """T copies of ``size`` (H, W) of one picture: frames (T, H, W, 3), masks (T, H, W), flow (T-1, 2, H, W).
 
     ``flow[t]`` is F_{t+1 -> t}, exact. The picture and mask may be larger than ``size``: the first frame shows
-    their middle. What lies beyond them is the mirrored picture, background.
+    their middle. Both are mirrored beyond their rim.
     """
-    corner = np.array([mask.shape[1] - size[1], mask.shape[0] - size[0]]) / 2
+    corner = np.array([mask.shape[1] - size[1], mask.shape[0] - size[0]], np.float32)[:, None, None] / 2
     grid = pixel_grid(*size)
     frames, masks, flow = [], [], np.zeros((len(motion.deformations), 2, *size), np.float32)
     for t in range(len(motion.deformations) + 1):
         points = motion.to_first(grid, t) + corner
         frames.append(warp_picture(picture, points))
-        masks.append(warp_mask(mask, points))
+        masks.append(warp_mask(mask, points, mirror=True))
         if t > 0:
-            flow[t - 1] = (motion.deformations[t - 1](grid) - grid).transpose(2, 0, 1)
+            flow[t - 1] = motion.deformations[t - 1](grid) - grid
     return np.stack(frames), np.stack(masks), flow
 
 

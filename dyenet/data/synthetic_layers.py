@@ -19,19 +19,25 @@ from scipy.interpolate import CubicSpline
 from dyenet.data.shapes import Part, Sprite
 from dyenet.data.textures import Picture
 
-Points = NDArray[np.float64]
-"""(..., 2), (x, y)."""
+Points = NDArray[np.floating]
+"""(2, ...): x and y; maps keep their precision (frames are drawn in float32)."""
 Matrix = NDArray[np.float64]
 """(2, 3) affine map of column points."""
 
 
 def apply(matrix: Matrix, points: Points) -> Points:
-    return points @ matrix[:, :2].T + matrix[:, 2]
+    (a, b, c), (d, e, f) = matrix.tolist()
+    x, y = points
+    out = np.empty_like(points)
+    out[0], out[1] = a * x + b * y + c, d * x + e * y + f
+    return out
 
 
 def chain(outer: Matrix, inner: Matrix) -> Matrix:
     """The affine map ``outer(inner(p))``."""
-    return np.concatenate([outer[:, :2] @ inner[:, :2], apply(outer, inner[None, :, 2]).T], axis=1)
+    out = outer[:, :2] @ inner
+    out[:, 2] += outer[:, 2]
+    return out
 
 
 def inverse(matrix: Matrix) -> Matrix:
@@ -88,18 +94,18 @@ class Bend:
     rate: tuple[float, float]
     phase: tuple[float, float]
 
-    def _shift(self, axis: int, other: NDArray[np.float64], t: float) -> NDArray[np.float64]:
+    def _shift(self, axis: int, other: Points, t: float) -> Points:
         return self.amplitude[axis] * np.sin(
-            self.wavenumber[axis] * other + self.rate[axis] * t + self.phase[axis]
+            self.wavenumber[axis] * other + float(self.rate[axis] * t + self.phase[axis])
         )
 
     def forward(self, points: Points, t: float) -> Points:
-        x = points[..., 0] + self._shift(0, points[..., 1], t)
-        return np.stack([x, points[..., 1] + self._shift(1, x, t)], -1)
+        x = points[0] + self._shift(0, points[1], t)
+        return np.stack([x, points[1] + self._shift(1, x, t)])
 
     def backward(self, points: Points, t: float) -> Points:
-        y = points[..., 1] - self._shift(1, points[..., 0], t)
-        return np.stack([points[..., 0] - self._shift(0, y, t), y], -1)
+        y = points[1] - self._shift(1, points[0], t)
+        return np.stack([points[0] - self._shift(0, y, t), y])
 
 
 @dataclass(frozen=True)
@@ -167,11 +173,9 @@ class Layer:
         height, width = alpha.shape
         side = np.linspace(0, 1, 9)
         ends = np.zeros_like(side)
-        rim = np.concatenate(
-            [np.stack(pair, -1) for pair in ((side, ends), (side, ends + 1), (ends, side), (ends + 1, side))]
-        )
-        points = self.to_image(rim * [width - 1, height - 1], t)
-        low, high = np.floor(points.min(0)).astype(int) - 2, np.ceil(points.max(0)).astype(int) + 3
+        rim = np.array([[*side, *side, *ends, *ends + 1], [*ends, *ends + 1, *side, *side]])  # (2, 36)
+        points = self.to_image(rim * [[width - 1], [height - 1]], t)
+        low, high = np.floor(points.min(1)).astype(int) - 2, np.ceil(points.max(1)).astype(int) + 3
         low, high = np.clip(low, 0, size[::-1]), np.clip(high, 0, size[::-1])
         return slice(int(low[1]), int(high[1])), slice(int(low[0]), int(high[0]))
 
@@ -186,7 +190,7 @@ def sprite_layer(sprite: Sprite, part: Part, bend: Bend | None, path: Path, obje
 @dataclass(frozen=True)
 class Rendering:
     """What one time looks like: ``image`` (H, W, 3) float32 0..255, ``mask`` (H, W) uint8 object ids,
-    ``layer`` (H, W) uint8, the index of the visible layer, and ``material`` (H, W, 2), where on it.
+    ``layer`` (H, W) uint8, the index of the visible layer, and ``material`` (2, H, W), where on it.
     """
 
     image: NDArray[np.float32]
@@ -203,22 +207,30 @@ def render(layers: Sequence[Layer], t: float, size: tuple[int, int]) -> Renderin
     height, width = size
     image = np.zeros((height, width, 3), np.float32)
     mask, visible = np.zeros(size, np.uint8), np.zeros(size, np.uint8)
-    material = np.zeros((height, width, 2))
+    material = np.zeros((2, height, width), np.float32)
+    grid = pixel_grid(height, width)
     for index, layer in enumerate(layers):
-        window = layer.window(t, size)
-        rows, columns = window
+        rows, columns = layer.window(t, size)
         if rows.stop <= rows.start or columns.stop <= columns.start:
             continue
-        y, x = np.mgrid[rows, columns].astype(np.float64)
-        at = layer.to_material(np.stack([x, y], -1), t)  # (h, w, 2)
-        u, v = at[..., 0].astype(np.float32), at[..., 1].astype(np.float32)
-        colour, alpha = layer.shot(t).sample(u, v)
-        image[window] += (colour - image[window]) * (alpha[..., None] / np.float32(255))
+        at = layer.to_material(grid[:, rows, columns], t)  # (2, h, w)
+        shot = layer.shot(t)
+        colour, alpha = shot.sample(at[0], at[1])
+        if shot.alpha is None:
+            image[:], mask[:], visible[:], material[:] = colour, layer.object_id, index, at
+            continue
+        image[rows, columns] += (colour - image[rows, columns]) * (alpha[..., None] / np.float32(255))
         cover = alpha >= 128
-        mask[window][cover] = layer.object_id
-        visible[window][cover] = index
-        material[window][cover] = at[cover]
+        np.copyto(mask[rows, columns], layer.object_id, where=cover)
+        np.copyto(visible[rows, columns], index, where=cover)
+        np.copyto(material[:, rows, columns], at, where=cover)
     return Rendering(image, mask, visible, material)
+
+
+def pixel_grid(height: int, width: int) -> NDArray[np.float32]:
+    """(2, H, W) float32: the x and y index of every pixel."""
+    y, x = np.mgrid[:height, :width]
+    return np.stack([x, y]).astype(np.float32)
 
 
 def exact_flow(layers: Sequence[Layer], rendering: Rendering, t: float, other: float) -> NDArray[np.float32]:
@@ -227,9 +239,11 @@ def exact_flow(layers: Sequence[Layer], rendering: Rendering, t: float, other: f
     At a pixel of a surface that is hidden or outside at ``other`` the flow still says where that surface is.
     """
     height, width = rendering.mask.shape
-    target = np.empty((height, width, 2))
+    target = np.empty((2, height, width), np.float32)
     for index in np.unique(rendering.layer):
-        where = rendering.layer == index
-        target[where] = layers[index].to_image(rendering.material[where], other)
-    y, x = np.mgrid[:height, :width]
-    return np.stack([target[..., 0] - x, target[..., 1] - y]).astype(np.float32)
+        layer = layers[index]
+        rows, columns = layer.window(t, (height, width))
+        here = rendering.layer[rows, columns] == index
+        moved = layer.to_image(rendering.material[:, rows, columns], other)
+        np.copyto(target[:, rows, columns], moved, where=here)
+    return target - pixel_grid(height, width)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline
 
 from dyenet.data.shapes import Outline, Part, Sprite, blob, draw_figure, ellipse, figure
-from dyenet.data.synthetic_layers import STILL, Bend, Layer, Path, Shot, sprite_layer
+from dyenet.data.synthetic_layers import STILL, Bend, Layer, Path, Shot, pixel_grid, sprite_layer
 from dyenet.data.synthetic_paths import Paths
 from dyenet.data.textures import Map, Picture, noise, photo_texture, texture
 
@@ -194,12 +194,10 @@ def solid_layer(
 def _stamp(picture: Picture, layer: Layer) -> None:
     """Paints a layer as it is at time 0 into a picture, in place."""
     window = layer.window(0.0, picture.shape[:2])
-    y, x = np.mgrid[window].astype(np.float64)
-    at = layer.to_material(np.stack([x, y], -1), 0.0).astype(np.float32)
+    at = layer.to_material(pixel_grid(*picture.shape[:2])[:, window[0], window[1]], 0.0)
     if not at.size:
         return
-    u, v = np.ascontiguousarray(at[..., 0]), np.ascontiguousarray(at[..., 1])
-    colour, alpha = layer.shots[0].sample(u, v)
+    colour, alpha = layer.shots[0].sample(at[0], at[1])
     alpha = alpha[..., None] / np.float32(255)
     picture[window] = (colour * alpha + picture[window] * (1 - alpha)).astype(np.uint8)
 

@@ -11,9 +11,12 @@ from torchvision import tv_tensors
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as F
 
+STRETCH = 1.4
+"""Up to this factor a picture of another shape is stretched rather than cut."""
+
 
 class CropAroundObjects(v2.Transform):
-    """Cuts a window of the shape of ``size`` (H, W) that contains an object, and resizes it to ``size``.
+    """Cuts a window of about the shape of ``size`` (H, W) that contains an object, and resizes it to ``size``.
 
     The window's height is ``scale`` (low, high) times the largest that fits the frame, drawn evenly in its
     logarithm; its place is random among those that hold the centre of a random object pixel of the first
@@ -28,7 +31,8 @@ class CropAroundObjects(v2.Transform):
         masks = next(i for i in flat_inputs if isinstance(i, tv_tensors.Mask))
         height, width = masks.shape[-2:]
         low, high = (math.log(s) for s in self.scale)
-        aspect = self.size[1] / self.size[0]
+        wanted = self.size[1] / self.size[0]
+        aspect = min(max(width / height, wanted / STRETCH), wanted * STRETCH)
         crop_h = math.exp(_uniform(low, high)) * min(height, width / aspect)
         h, w = max(1, round(crop_h)), max(1, min(width, round(crop_h * aspect)))
         y, x = _object_pixel(masks)

@@ -1,0 +1,231 @@
+"""Training clips: contract, determinism, identities, directions, mixtures, bad files."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from dyenet.data.clips import (
+    MixedClips,
+    SyntheticClips,
+    VideoClips,
+    collate_clips,
+    make_clip,
+    random_times,
+)
+from dyenet.data.clips_composite import CompositeClips
+from dyenet.data.clips_files import save_sequence
+from dyenet.data.clips_images import ImageClips
+from dyenet.data.synthetic import generate_clip
+from dyenet.errors import ConfigError, InputError
+from dyenet.registry import DATASETS
+
+COMMON = dict(size=(48, 80), num_frames=3, length=20)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """A DAVIS 2017 tree (one sequence of one object, one of two), images with masks and without."""
+    root = tmp_path_factory.mktemp("data")
+    one = generate_clip(
+        0,
+        num_frames=6,
+        size=(64, 96),
+        num_objects=1,
+        distractors=0,
+        occluders=0,
+        occlusion=False,
+        leave=False,
+    )
+    two = generate_clip(
+        2,
+        num_frames=6,
+        size=(64, 96),
+        num_objects=2,
+        distractors=0,
+        occluders=0,
+        occlusion=False,
+        leave=False,
+    )
+    save_sequence(root / "davis", "one", one.frames, one.masks, "train")
+    save_sequence(root / "davis", "two", two.frames, two.masks, "train")
+    for folder in ("stills/images", "stills/masks", "plain/images"):
+        (root / folder).mkdir(parents=True)
+    for i in range(2):
+        Image.fromarray(two.frames[i]).save(root / f"stills/images/{i}.jpg")
+        Image.fromarray(two.masks[i]).save(root / f"stills/masks/{i}.png")
+        Image.fromarray(two.frames[i][::-1]).save(root / f"plain/images/{i}.jpg")
+    return root
+
+
+def make(kind, data, **more):
+    options = {**COMMON, **more}
+    if kind == "video":
+        return VideoClips(root=str(data / "davis"), split="train", **options)
+    if kind == "images":
+        return ImageClips(roots=[str(data / "stills"), str(data / "davis")], **options)
+    if kind == "synthetic":
+        return SyntheticClips(num_scenes=5, photos=str(data / "plain"), **options)
+    return CompositeClips(
+        videos=[dict(root=str(data / "davis"), split="train")],
+        images=[str(data / "stills")],
+        backgrounds=[str(data / "plain")],
+        **options,
+    )
+
+
+KINDS = ["video", "images", "synthetic", "composite"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_clip_keeps_the_contract(kind, data):
+    dataset = make(kind, data)
+    assert len(dataset) == 20
+    seen = set()
+    for index in range(8):
+        clip = dataset[index]
+        assert clip.frames.shape == (3, 3, 48, 80)
+        assert clip.masks.shape == (3, 48, 80)
+        assert clip.flow.shape == (2, 2, 48, 80)
+        assert (clip.frames.dtype, clip.masks.dtype, clip.flow.dtype) == (
+            torch.uint8,
+            torch.uint8,
+            torch.float16,
+        )
+        assert torch.isfinite(clip.flow).all()
+        ids = set(clip.masks.unique().tolist()) - {0, 255}
+        assert ids == set(range(1, clip.num_objects + 1))
+        assert all(0 <= i < dataset.num_identities for i in clip.identities)
+        assert len(set(clip.identities)) == len(clip.identities)
+        assert clip.sources
+        seen.update(clip.identities)
+    assert len(seen) > 1
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_clip_depends_on_seed_and_index_alone(kind, data):
+    first, second = make(kind, data), make(kind, data)
+    second[3], torch.rand(3), np.random.rand(2)  # noqa: NPY002 - the global state must not matter
+    a, b, c = first[7], second[7], make(kind, data, seed=1)[7]
+    assert torch.equal(a.frames, b.frames)
+    assert torch.equal(a.masks, b.masks)
+    assert torch.equal(a.flow, b.flow)
+    assert a.identities == b.identities
+    assert not torch.equal(a.frames, c.frames)
+    assert not torch.equal(a.frames, first[8].frames)
+
+
+def test_exact_flow_of_image_clips_links_the_masks(data):
+    """Without DIS: the mask of t+1 is that of t sampled along the flow, but for rims and what came into view."""
+    dataset = make("images", data, estimated_flow=0.0, moved=0.0)
+    for index in range(4):
+        clip = dataset[index]
+        y, x = np.mgrid[:48, :80]
+        for t in range(2):
+            flow = clip.flow[t].float().numpy()
+            u, v = np.round(x + flow[0]).astype(int), np.round(y + flow[1]).astype(int)
+            inside = (u >= 0) & (u < 80) & (v >= 0) & (v < 48)
+            warped = clip.masks[t].numpy()[v.clip(0, 47), u.clip(0, 79)]
+            assert (warped == clip.masks[t + 1].numpy())[inside].mean() > 0.95
+
+
+def test_identities_of_videos_are_per_object(data):
+    dataset = make("video", data)
+    assert dataset.num_identities == 3  # one object, and two
+    found = {tuple(dataset[i].identities) for i in range(20)}
+    assert (0,) in found
+    assert found <= {(0,), (1, 2), (1,), (2,)}
+
+
+def test_new_scenes_have_no_identities(data):
+    dataset = SyntheticClips(**COMMON)
+    assert dataset.num_identities == 0
+    assert set(dataset[0].identities) <= {-1}
+
+
+def test_random_times():
+    rng = np.random.default_rng(0)
+    directions = set()
+    for _ in range(50):
+        times = random_times(rng, 20, 4, 3)
+        steps = set(np.diff(times).tolist())
+        assert len(steps) == 1
+        assert 1 <= abs(steps.copy().pop()) <= 3
+        assert min(times) >= 0
+        assert max(times) < 20
+        directions.add(np.sign(steps.pop()))
+    assert directions == {-1, 1}
+    assert random_times(rng, 1, 4, 3) == [0, 0, 0, 0]
+    assert sorted(set(random_times(rng, 2, 4, 3))) == [0, 1]
+
+
+def test_small_objects_become_void_and_others_are_renumbered():
+    masks = np.zeros((2, 20, 20), np.uint8)
+    masks[:, 0, 0], masks[:, 5:15, 5:15], masks[0, 19, 19] = 1, 2, 255
+    clip = make_clip(
+        np.zeros((2, 20, 20, 3), np.uint8), masks, np.zeros((1, 2, 20, 20), np.float32), [10, 11], []
+    )
+    assert clip.identities == [11]
+    assert clip.masks[0, 0, 0] == 255
+    assert clip.masks[0, 19, 19] == 255
+    assert (clip.masks[:, 5:15, 5:15] == 1).all()
+
+
+def test_mixture_offsets_identities_and_follows_weights(data):
+    mixed = MixedClips(
+        datasets=[dict(type="VideoClips", root=str(data / "davis"), **COMMON), make("images", data)],
+        weights=[1.0, 1.0],
+        length=30,
+    )
+    video, images = mixed.datasets
+    assert mixed.num_identities == video.num_identities + images.num_identities
+    identities = {i for index in range(30) for i in mixed[index].identities}
+    assert min(identities) < 3 <= max(identities)
+    only = MixedClips(datasets=[video, images], weights=[0.0, 1.0], length=5)
+    assert all(i >= 3 for index in range(5) for i in only[index].identities)
+    with pytest.raises(ConfigError, match="weights"):
+        MixedClips(datasets=[video], weights=[1.0, 2.0])
+
+
+def test_built_by_config_and_unknown_keys_are_errors(data):
+    built = DATASETS.build(dict(type="SyntheticClips", augmentation=dict(colour=0.0), **COMMON))
+    assert built[0].frames.shape == (3, 3, 48, 80)
+    with pytest.raises(ConfigError, match="colours"):
+        SyntheticClips(augmentation=dict(colours=0.0), **COMMON)
+
+
+@pytest.mark.filterwarnings("ignore:skipped")
+def test_corrupt_image_names_itself_or_is_skipped(tmp_path):
+    for folder in ("images", "masks"):
+        (tmp_path / folder).mkdir()
+    mask = np.zeros((60, 90), np.uint8)
+    mask[10:50, 20:70] = 1
+    for name in ("good", "bad"):
+        Image.fromarray(np.full((60, 90, 3), 99, np.uint8)).save(tmp_path / "images" / f"{name}.jpg")
+        Image.fromarray(mask).save(tmp_path / "masks" / f"{name}.png")
+    whole = (tmp_path / "images" / "bad.jpg").read_bytes()
+    (tmp_path / "images" / "bad.jpg").write_bytes(whole[: len(whole) // 2])
+    strict = ImageClips(roots=[str(tmp_path)], **COMMON)
+    with pytest.raises(InputError, match=r"bad\.jpg"):
+        [strict[i] for i in range(20)]
+    lenient = ImageClips(roots=[str(tmp_path)], skip_corrupt=True, **COMMON)
+    with pytest.warns(UserWarning, match=r"skipped 1 clips so far.*bad\.jpg"):
+        clips = [lenient[i] for i in range(20)]
+    assert all("good" in clip.sources[0] for clip in clips)
+    assert lenient.skipped > 0
+
+
+def test_composites_need_something_to_paste():
+    with pytest.raises(ConfigError, match="CompositeClips"):
+        CompositeClips(**COMMON)
+
+
+def test_collate_keeps_clips_apart_through_a_loader(data):
+    from torch.utils.data import DataLoader
+
+    loader = DataLoader(make("video", data), batch_size=2, collate_fn=collate_clips)
+    batch = next(iter(loader))
+    assert len(batch) == 2
+    assert torch.equal(batch[1].frames, make("video", data)[1].frames)
