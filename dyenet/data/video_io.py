@@ -72,7 +72,7 @@ def _opened(path: Path | str) -> Iterator[Image.Image]:
 
 
 class FolderVideo:
-    """Image files as a video, each read when asked for; ``names`` are the files' stems.
+    """Image files as a video, each read when asked for; ``names`` are the files' stems unless given.
 
     ``size`` (H, W) shrinks or enlarges every frame when it is read; without it, all frames must have one size.
     Raises InputError if a frame cannot be read or differs in size (headers are read at once), or two have one
@@ -80,13 +80,17 @@ class FolderVideo:
     """
 
     def __init__(
-        self, files: Sequence[Path], *, fps: float = DEFAULT_FPS, size: tuple[int, int] | None = None
+        self,
+        files: Sequence[Path],
+        *,
+        names: Sequence[str] | None = None,
+        size: tuple[int, int] | None = None,
     ) -> None:
         if not files:
             raise InputError("the video has no frames")
         self._files = list(files)
-        self.names: Sequence[str] = [file.stem for file in files]
-        self.fps = fps
+        self.names: Sequence[str] = list(names) if names else [file.stem for file in files]
+        self.fps = DEFAULT_FPS
         self.size: tuple[int, int] = size or self._common_size()
         if len(set(self.names)) < len(self.names):
             twice = next(a for a, b in pairwise(sorted(self.names)) if a == b)
