@@ -117,8 +117,14 @@ def random_deformation(
     )
     if tps == 0:
         return Deformation(matrix)
-    anchors = rng.uniform(0.1, 0.9, (5, 2)) * extent
+    anchors = _anchors(rng, extent)
     return Deformation(matrix, ThinPlateSpline(anchors, anchors + rng.uniform(-tps, tps, (5, 2)) * extent))
+
+
+def _anchors(rng: Generator, extent: Corners) -> Corners:
+    """5 control points about the middle and the corners: were they close together, the rim would fly off."""
+    spread = np.array([[0.5, 0.5], [0.2, 0.2], [0.8, 0.2], [0.2, 0.8], [0.8, 0.8]])
+    return (spread + rng.uniform(-0.12, 0.12, (5, 2))) * extent
 
 
 def deform_pair(
@@ -149,7 +155,7 @@ def random_motion(rng: Generator, num_frames: int, size: tuple[int, int], *, str
     At ``strength`` 1 one step is at most: scale 5 %, shift 6 %, turn 4 degrees, thin plate 3 % of the size.
     """
     extent = np.array(size[::-1], float)
-    anchors = rng.uniform(0.1, 0.9, (5, 2)) * extent
+    anchors = _anchors(rng, extent)
     heading = rng.uniform(-1, 1, 4 + 10)
     steps = []
     for _ in range(num_frames - 1):
@@ -185,15 +191,17 @@ def deform_mask(
 ) -> NDArray[np.bool_]:
     """Wears a true mask (H, W) down to what a first estimate looks like (MSK, Sec. 3.1).
 
-    5 points of its outer boundary move by up to ``tps`` of the object's width and height and a thin plate
-    follows them; then the mask grows by a disk of radius ``dilation`` pixels. An empty mask stays empty.
+    5 points of its outer boundary, one in each fifth of it, move by up to ``tps`` of the object's width and
+    height and a thin plate follows them; then the mask grows by a disk of radius ``dilation`` pixels.
+    An empty mask stays empty.
     """
     contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     if not contours:
         return mask.copy()
     boundary = np.concatenate(contours)[:, 0].astype(float)  # (N, 2)
     extent = boundary.max(0) - boundary.min(0) + 1
-    controls = boundary[rng.choice(len(boundary), min(5, len(boundary)), replace=False)]
+    fifths = np.array_split(boundary, min(5, len(boundary)))  # one in each: far from one another
+    controls = np.stack([part[rng.integers(len(part))] for part in fifths])
     moved = controls + rng.uniform(-tps, tps, controls.shape) * extent
     points = ThinPlateSpline(moved, controls)(pixel_grid(*mask.shape))
     worn = warp_mask(mask.astype(np.uint8), points)

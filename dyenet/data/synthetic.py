@@ -128,30 +128,50 @@ def demo_clip(
 ) -> SyntheticClip:
     """A clip in which one object is wholly hidden for at least 3 frames and seen again afterwards.
 
-    Every object is in the first frame, with at least 0.3 % of its pixels, and in the last half at some time.
+    In the first frame at least half of every object shows, and every object shows at some time in the last half.
     Raises InputError if fewer than 40 frames are asked for, in which that does not fit.
     """
     if num_frames < 40:
         raise InputError(f"a demo clip needs at least 40 frames, but {num_frames} were asked for")
     scenario = Scenario(num_objects=num_objects, occlusion=True, leave=False, distractors=1, occluders=0)
-    for attempt in range(200):
+    for attempt in range(300):
         video = SyntheticVideo([seed, attempt], num_frames=num_frames, size=size, scenario=scenario)
-        masks = np.stack([render(video.layers, t, size).mask for t in range(num_frames)])
-        if shows_return(masks, num_objects):
+        # Many scenes fail in the first frame already.
+        first = video.render(0).mask[None]
+        if (_areas(first, num_objects)[:, 0] < _least(first, num_objects)).any():
+            continue
+        masks = np.stack([video.render(t).mask for t in range(num_frames)])
+        if shows_return(masks, num_objects) and _shows_half(masks, num_objects):
             return draw_clip(video, range(num_frames))
     raise InputError(
-        f"no clip with an occlusion and a return for seed {seed} at {size[1]}x{size[0]}; take another"
+        f"no clip with {num_objects} objects, an occlusion and a return at {size[1]}x{size[0]} for seed {seed}; "
+        "take another seed, or fewer objects"
     )
 
 
 def shows_return(masks: NDArray[np.uint8], num_objects: int, *, hidden: int = 3) -> bool:
     """True if all objects are in the first frame of ``masks`` (T, H, W) and in the second half, and one is
     away for at least ``hidden`` frames in a row and back for at least as many."""
-    areas = np.stack([(masks == k).sum((1, 2)) for k in range(1, num_objects + 1)])  # (K, T)
-    least = 0.003 * masks[0].size
+    areas, least = _areas(masks, num_objects), _least(masks, num_objects)
     if (areas[:, 0] < least).any() or (areas[:, masks.shape[0] // 2 :].max(1) < least).any():
         return False
     return any(_returns(row, least, hidden) for row in areas)
+
+
+def _shows_half(masks: NDArray[np.uint8], num_objects: int) -> bool:
+    """True if every object shows at least half its usual area in the first frame."""
+    areas = _areas(masks, num_objects)
+    return all(row[0] >= 0.5 * np.median(row[row > 0]) for row in areas)
+
+
+def _areas(masks: NDArray[np.uint8], num_objects: int) -> NDArray[np.int64]:
+    """(K, T): the pixels of each object in each frame."""
+    return np.stack([(masks == k).sum((1, 2)) for k in range(1, num_objects + 1)])
+
+
+def _least(masks: NDArray[np.uint8], num_objects: int) -> float:
+    """The pixels from which on an object counts as seen: 0.3 % of the frame, fewer among many objects."""
+    return min(0.003, 0.012 / num_objects) * masks[0].size
 
 
 def _returns(areas: NDArray[np.int64], least: float, hidden: int) -> bool:

@@ -64,8 +64,9 @@ class _Builder:
         looks: list[tuple[list[Part], list[Sprite], Bend | None, float]] = []
         hider: list[Layer] = []
         for object_id in range(1, objects + 1):
-            # The range of radii (in pixels) shrinks with the number of objects.
-            radius = min(self.height, self.width) * rng.uniform(0.16, 0.2 + 0.3 / objects)
+            # Radii, in pixels, shrink with the number of objects.
+            crowd = min(1.0, np.sqrt(4 / objects))
+            radius = crowd * min(self.height, self.width) * rng.uniform(0.16, 0.2 + 0.3 / objects)
             if object_id == 1 and occlusion:
                 radius = min(radius, 0.16 * self.width)
                 x = self.width * rng.uniform(0.42, 0.58)
