@@ -24,13 +24,13 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("segment")(segment.segment)
-app.command("synthesize")(synthesize.synthesize)
-app.command("train")(train.train)
-app.command("finetune")(train.finetune)
-app.command("evaluate")(evaluate.evaluate)
-app.command("benchmark")(evaluate.benchmark)
-app.command("experiment")(evaluate.experiment)
+app.command("segment", short_help="Segment the objects of a video.")(segment.segment)
+app.command("synthesize", short_help="Make a clip with exact masks to try it on.")(synthesize.synthesize)
+app.command("train", short_help="Train a model.")(train.train)
+app.command("finetune", short_help="Fine-tune on first-frame masks only.")(train.finetune)
+app.command("evaluate", short_help="Score predicted masks: J, F, G.")(evaluate.evaluate)
+app.command("benchmark", short_help="Run a model over a data set and score it.")(evaluate.benchmark)
+app.command("experiment", short_help="One of the papers' tables or figures.")(evaluate.experiment)
 
 
 def _version(value: bool) -> None:

@@ -30,7 +30,9 @@ def train(
 
     On several processes: torchrun --nproc-per-node N -m dyenet train CONFIG
     """
-    raise NotImplementedError
+    from dyenet.training import train as run
+
+    run(config, work_dir=work_dir, resume=resume, overrides=set_ or [], launcher=launcher)
 
 
 def finetune(
@@ -44,4 +46,6 @@ def finetune(
     set_: Overrides = None,
 ) -> None:
     """Fine-tune a trained model on first-frame masks only (online training); its weights are never overwritten."""
-    raise NotImplementedError
+    from dyenet.training import finetune as run
+
+    run(config, scope=scope, work_dir=work_dir, overrides=set_ or [])
