@@ -42,8 +42,9 @@ class Layout:
 
     ``sequences(root, split)`` lists the names of the sequences, and raises InputError that says all that is
     missing; ``files(root, split, sequence)`` finds one sequence's files; ``read(files)`` reads one frame's masks as
-    (H, W) uint8. ``splits``, where no file lists the sequences of one. ``late_objects``: objects may first appear, and are
-    then given, after the first annotated frame. ``image_size_of_mask``: images are resized to the masks.
+    (H, W) uint8. ``splits``: the only ones there are; empty where any split that has a file listing it will do.
+    ``late_objects``: objects may first appear, and are then given, after the first annotated frame.
+    ``image_size_of_mask``: images are resized to the masks.
     """
 
     sequences: Callable[[Path, str], list[str]]
@@ -100,7 +101,11 @@ class VideoDataset:
         """
         files = self._find(sequence)
         index = {name: i for i, name in enumerate(self.frame_names(sequence))}
-        return {index[name]: mask for name, mask in self._given(sequence, files) if name in index}
+        masks = dict(self._given(sequence, files))
+        missing = [files.image_folder / name for name in masks if name not in index]
+        if missing:
+            raise lacking(self.name, self.root, missing)
+        return {index[name]: mask for name, mask in masks.items()}
 
     def instances(self, sequence: str) -> list[int]:
         """The ids of the objects in ``first_masks``, ascending."""

@@ -44,5 +44,5 @@ def find_files(root: Path, split: str, sequence: str) -> SequenceFiles:
 def _videos(meta: Path) -> dict[str, Any]:
     try:
         return json.loads(meta.read_text())["videos"]
-    except (ValueError, KeyError, OSError) as error:
+    except (ValueError, KeyError, TypeError, OSError) as error:
         raise InputError(f"{meta} is no description of YouTube-VOS videos ({error}); replace it") from error
