@@ -23,7 +23,12 @@ MODELS = Registry(
 FLOWS = Registry("flow", scope="dyenet", locations=["dyenet.models.flow"])
 """Optical flow estimators."""
 
-DATASETS = Registry("dataset", parent=MMENGINE_DATASETS, scope="dyenet", locations=["dyenet.data"])
+DATASETS = Registry(
+    "dataset",
+    parent=MMENGINE_DATASETS,
+    scope="dyenet",
+    locations=["dyenet.data.clips", "dyenet.data.clips_images", "dyenet.data.clips_composite"],
+)
 """Data sets of clips or images for training, and readers of folder trees."""
 
 TRANSFORMS = Registry("transform", parent=MMENGINE_TRANSFORMS, scope="dyenet", locations=["dyenet.data"])
