@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     show_warnings_as_sentences()
     try:
         app(args=None if arguments is None else list(arguments), prog_name="dyenet")
-    except KeyboardInterrupt:
+    except KeyboardInterrupt:  # early versions of typer let it through; later ones exit with 130 themselves
         sys.exit(130)
     except Exception as error:
         sentence = describe(error)

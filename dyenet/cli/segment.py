@@ -74,9 +74,6 @@ def segment(
             show_default="full size",
         ),
     ] = None,
-    online: Annotated[
-        bool, typer.Option("--online", help="First fine-tune on the given masks: slower, usually better.")
-    ] = False,
     set_: Overrides = None,
     overlay: Annotated[bool, typer.Option(help="Also write overlay.mp4.")] = True,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier result in DIR.")] = False,
