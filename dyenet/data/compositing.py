@@ -177,9 +177,9 @@ def compose_video(
 
     Object 1 is the background sequence's own; the others are pasted over it on smooth paths. With ``event``
     "leave" the last object leaves the frame and comes back, with "hide" it passes behind a pillar; either way
-    it is away for at least 3 frames and back for at least 3, and every object is in the first frame. Short
-    sequences are played to and fro. Raises InputError if there are fewer sequences than objects, or if no such
-    video is found in 30 attempts.
+    it is away for at least 3 frames and back for at least 3. Every object is in the first frame and in at least
+    half of all. Short sequences are played to and fro. Raises InputError if there are fewer sequences than
+    objects, or if no such video is found in 30 attempts.
     """
     if not 2 <= num_objects <= len(sequences):
         raise InputError(
@@ -191,8 +191,9 @@ def compose_video(
         layers = _video_layers(rng, chosen, num_frames, size, event)
         renderings = [render(layers, t, size) for t in range(num_frames)]
         masks = np.stack([r.mask for r in renderings])
+        seen = np.stack([(masks == k).mean((1, 2)) >= 0.002 for k in range(1, num_objects + 1)])  # (K, T)
         last = (masks == num_objects).astype(np.uint8)
-        if shows_return(last, 1) and all((masks[0] == k).mean() >= 0.002 for k in range(1, num_objects + 1)):
+        if shows_return(last, 1) and seen[:, 0].all() and (seen.mean(1) >= 0.5).all():
             frames = np.stack([np.clip(r.image, 0, 255).astype(np.uint8) for r in renderings])
             return CompositeVideo(frames, masks, [v.name for v in chosen])
     raise InputError(f"no composite with an occlusion and a return for seed {seed}; take another seed")
@@ -214,7 +215,7 @@ def _video_layers(
         eventful = object_id == len(videos)
         if eventful and event == "hide":
             x = width * rng.uniform(0.4, 0.6)
-            values, half = paths.behind(radius * extent.half_width / extent.reach, x)
+            values, half = paths.behind(0.85 * radius * extent.half_width / extent.reach, x)
             still = Path(paths.spline(paths.still(x, height / 2)), STILL, NO_SHAKE)
             front.append(solid_layer(rng, pillar(rng, half, height), still, 0.2 * width, cut.pictures[:1]))
         else:

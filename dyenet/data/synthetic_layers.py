@@ -8,8 +8,9 @@ Image coordinates are pixel indices: (x, y) = (0, 0) is the centre of the first 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
@@ -54,10 +55,9 @@ def pose(
     shear: float = 0.0,
 ) -> Matrix:
     """Stretch by exp(+-log_aspect), shear, scale by exp(log_scale), turn by ``angle``, move to (x, y)."""
-    c, s = np.cos(angle), np.sin(angle)
-    stretch = np.diag([np.exp(log_scale + log_aspect), np.exp(log_scale - log_aspect)])
-    linear = np.array([[c, -s], [s, c]]) @ np.array([[1, shear], [0, 1]]) @ stretch
-    return np.concatenate([linear, [[x], [y]]], axis=1)
+    c, s = math.cos(angle), math.sin(angle)
+    a, b = math.exp(log_scale + log_aspect), math.exp(log_scale - log_aspect)
+    return np.array([[c * a, (c * shear - s) * b, x], [s * a, (s * shear + c) * b, y]])
 
 
 STILL: Matrix = np.array([[1.0, 0, 0], [0, 1.0, 0]])
@@ -76,10 +76,14 @@ class Path:
     shake: CubicSpline
     start: float = 0.0
     step: float = 1.0
+    _known: dict[float, Matrix] = field(default_factory=dict, repr=False, compare=False)
 
     def matrix(self, t: float) -> Matrix:
-        at = self.start + self.step * t
-        return chain(pose(*self.shake(at)), chain(pose(*self.spline(at)), self.before))
+        if t not in self._known:  # all parts of a figure ask for it, several times
+            at = self.start + self.step * t
+            outer = chain(pose(*self.shake(at).tolist()), pose(*self.spline(at).tolist()))
+            self._known[t] = chain(outer, self.before)
+        return self._known[t]
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -229,3 +231,18 @@ def test_collate_keeps_clips_apart_through_a_loader(data):
     batch = next(iter(loader))
     assert len(batch) == 2
     assert torch.equal(batch[1].frames, make("video", data)[1].frames)
+
+
+SHARED = Path(__file__).parents[3] / "shared" / "data"
+
+
+@pytest.mark.skipif(not (SHARED / "davis2016").is_dir(), reason="needs ../shared/data")
+def test_real_data():
+    """DAVIS 2016 masks (1 bit) and index masks of photographs are read as they should be."""
+    video = VideoClips(root=str(SHARED / "davis2016"), split="train", size=(96, 160), length=3)
+    assert video.num_identities == 30
+    images = ImageClips(roots=[str(SHARED / "davis2017_first_frames")], size=(96, 160), length=3)
+    assert images.num_identities > 30
+    for clip in (video[0], images[0]):
+        assert clip.num_objects >= 1
+        assert 0.01 < (clip.masks[0] > 0).float().mean() < 0.95
