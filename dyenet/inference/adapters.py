@@ -43,7 +43,7 @@ def build_adapters(model: Model, video: Video, config: InferenceConfig, stopwatc
         spill_dir=config.features.spill_dir,
         stopwatch=stopwatch,
     )
-    flow = build_flow(config.flow, video)
+    flow = build_flow({"memory_bytes": config.flow_memory_mb * 2**20, **config.flow}, video)
     return Adapters(
         DyeNetPropagator(network, features, flow, config.propagation, stopwatch),
         DyeNetRetriever(network, features, config.retrieval),

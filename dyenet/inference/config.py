@@ -117,15 +117,17 @@ class MergingConfig:
 class FeaturesConfig:
     """The feature store: kept as ``dtype``, in memory up to ``memory_mb`` MiB and in temporary files beyond."""
 
-    memory_mb: int = 256
+    memory_mb: int = 128
     dtype: Literal["bfloat16", "float16", "float32"] = "bfloat16"
     spill_dir: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class InferenceConfig:
-    """``flow`` is a block for ``dyenet.models.flow.build_flow``. ``max_size``: the longer side, in pixels, of the
-    frames that are worked on; None is the video's own. Masks always come out at the video's size.
+    """``flow`` is a block for ``dyenet.models.flow.build_flow``, and ``flow_memory_mb`` MiB of its results are kept.
+
+    ``max_size``: the longer side, in pixels, of the frames that are worked on; None is the video's own. Masks
+    always come out at the video's size.
     """
 
     schedule: Literal["iterative", "checkpointed"] = "iterative"
@@ -138,4 +140,5 @@ class InferenceConfig:
     checkpointed: CheckpointedConfig = field(default_factory=CheckpointedConfig)
     merging: MergingConfig = field(default_factory=MergingConfig)
     features: FeaturesConfig = field(default_factory=FeaturesConfig)
-    flow: dict[str, Any] = field(default_factory=lambda: {"type": "DISFlow", "memory_bytes": 128 * 2**20})
+    flow: dict[str, Any] = field(default_factory=lambda: {"type": "DISFlow"})
+    flow_memory_mb: int = 64

@@ -2,7 +2,7 @@ import dataclasses
 
 import pytest
 
-from dyenet.config import build
+from dyenet.config import build, configs_dir, load_config
 from dyenet.errors import ConfigError
 from dyenet.inference.config import InferenceConfig
 
@@ -35,3 +35,10 @@ def test_it_survives_the_way_through_a_config_file():
 def test_unknown_keys_and_values_are_refused(block, words):
     with pytest.raises(ConfigError, match=words):
         build(InferenceConfig, block, "inference.")
+
+
+@pytest.mark.parametrize("path", sorted((configs_dir() / "dyenet").glob("*.py")), ids=lambda p: p.stem)
+def test_every_shipped_config_has_an_inference_block_that_is_understood(path):
+    block = load_config(path).get("inference", {})
+    config = build(InferenceConfig, block.to_dict() if block else {}, "inference.")
+    assert config.schedule == "iterative"

@@ -2,5 +2,5 @@
 inference = dict(
     schedule="iterative",
     retrieval=dict(similarity_threshold=0.7, max_proposals=100, frame_step=1),
-    propagation=dict(max_tracklets=1000),
+    propagation=dict(max_passes=1000, stop_on_meeting=False),
 )
