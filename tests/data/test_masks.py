@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import tempfile
 import warnings
 import zlib
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from PIL import Image
 
@@ -170,6 +172,17 @@ def test_empty_mask_is_refused(tmp_path):
 # A folder of frames
 
 
+@given(st.dictionaries(st.integers(0, 2), arrays(np.uint8, SIZE).filter(np.any), min_size=1))
+@settings(deadline=None, max_examples=30)
+def test_any_frames_are_read_as_written(written):
+    with tempfile.TemporaryDirectory() as folder:
+        for frame, values in written.items():
+            write_index_mask(Path(folder, f"{frame:05d}.png"), values)
+        read = read_given_masks(folder, VIDEO)
+    assert list(read) == sorted(written)
+    assert all(np.array_equal(read[frame], values) for frame, values in written.items())
+
+
 def test_folder_of_frames(tmp_path):
     save(tmp_path / "00002.png", mask(0, 5))
     save(tmp_path / "00001.png", mask(2))
@@ -198,6 +211,15 @@ def test_empty_folder(tmp_path):
 
 
 # A folder of objects
+
+
+@given(arrays(np.uint8, SIZE).filter(np.any))
+@settings(deadline=None, max_examples=30)
+def test_any_index_mask_can_be_given_object_by_object(values):
+    with tempfile.TemporaryDirectory() as folder:
+        for object_id in np.unique(values[values > 0]):
+            save(Path(folder, f"{object_id}.png"), (values == object_id).astype(np.uint8) * 255)
+        assert np.array_equal(read_given_masks(folder, VIDEO)[0], values)
 
 
 def test_objects_named_by_their_ids(tmp_path):
