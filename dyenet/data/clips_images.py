@@ -10,7 +10,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from dyenet.data.clips import ClipDataset, Size, augmented, make_clip
-from dyenet.data.clips_files import VOID, AnnotatedImage, find_images, pick_ids, read_picture
+from dyenet.data.clips_files import VOID, AnnotatedImage, find_images, find_videos, pick_ids, read_picture
 from dyenet.data.compositing import (
     NO_SHAKE,
     CutOut,
@@ -22,7 +22,7 @@ from dyenet.data.compositing import (
     scaling,
 )
 from dyenet.data.deform import deform_clip, random_motion
-from dyenet.data.masks import read_labels
+from dyenet.data.masks import IndexMask, read_labels
 from dyenet.data.synthetic_layers import STILL, Layer, Path
 from dyenet.data.synthetic_paths import Paths
 from dyenet.data.synthetic_scene import random_bend
@@ -59,8 +59,8 @@ class ImageClips(ClipDataset):
         super().__init__(**common)
         canvas = (round(self.size[0] * MARGIN), round(self.size[1] * MARGIN))
         self.crop = self.augmentation(canvas, common.get("augmentation") or {})
-        self.images = [i for root in roots for i in find_images(root, skip_corrupt=self.skip_corrupt)]
         self.max_objects, self.moved, self.estimated_flow = max_objects, moved, estimated_flow
+        self.images = [i for root in roots for i in find_images(root, skip_corrupt=self.skip_corrupt)]
         self.offsets = np.cumsum([0, *(len(i.object_ids) for i in self.images)])
         self.num_identities = int(self.offsets[-1])
 
@@ -68,18 +68,58 @@ class ImageClips(ClipDataset):
         which = int(rng.integers(len(self.images)))
         image = self.images[which]
         picture, mask, chosen = read_image(image, rng, self.max_objects)
+        return self.move(rng, picture, mask, [int(self.offsets[which]) + k for k in chosen], str(image.image))
+
+    def move(
+        self, rng: Generator, picture: Picture, mask: NDArray[np.uint8], identities: list[int], source: str
+    ) -> Clip:
+        """A clip of a picture whose ``mask`` has objects 1..K of the given identities."""
         cropped = augmented(self.crop, rng, picture[None], mask[None], photometry=False)
         picture, mask = cropped[0][0], cropped[1][0]
         if rng.random() < self.moved:
-            layers = moved_layers(rng, picture, mask, len(chosen), self.size, self.num_frames)
+            layers = moved_layers(rng, picture, mask, len(identities), self.size, self.num_frames)
             frames, masks, flow = draw_layers(layers, self.num_frames, self.size)
         else:
             motion = random_motion(rng, self.num_frames, self.size, strength=rng.uniform(0.2, 1.2))
             frames, masks, flow = deform_clip(picture, mask, motion, self.size)
         frames, masks = augmented(self.augment, rng, frames, masks, geometry=False)
-        identities = [int(self.offsets[which]) + k for k in chosen]
         estimated = rng.random() < self.estimated_flow
-        return make_clip(frames, masks, None if estimated else flow, identities, [str(image.image)])
+        return make_clip(frames, masks, None if estimated else flow, identities, [source])
+
+
+@DATASETS.register_module()
+class FirstFrameClips(ImageClips):
+    """Clips for online fine-tuning: the first annotated frame of every sequence, and nothing else of it, deformed
+    again and again (facts D25: no inpainting, no compositing).
+
+    Either ``frames``, (picture, index mask) pairs in memory, or ``root`` and ``split`` of a DAVIS tree.
+    Identities: one per object of every frame.
+    """
+
+    def __init__(
+        self,
+        *,
+        root: str | None = None,
+        split: str = "val",
+        frames: Sequence[tuple[Picture, IndexMask]] = (),
+        **options: Any,
+    ) -> None:
+        super().__init__(roots=(), moved=0.0, **options)
+        self.frames, self.names = list(frames), [f"given frame {i}" for i in range(len(frames))]
+        for video in find_videos(root, split) if root is not None else []:
+            self.frames.append((read_picture(video.images[0]), video.mask(0)))
+            self.names.append(str(video.images[0]))
+        self.object_ids = [[i for i in np.unique(mask).tolist() if 0 < i < VOID] for _, mask in self.frames]
+        if not any(self.object_ids):
+            raise InputError("FirstFrameClips has no annotated frame with an object; give root or frames")
+        self.offsets = np.cumsum([0, *(len(ids) for ids in self.object_ids)])
+        self.num_identities = int(self.offsets[-1])
+
+    def draw(self, rng: Generator) -> Clip:
+        which = int(rng.choice([i for i, ids in enumerate(self.object_ids) if ids]))
+        (picture, mask), ids = self.frames[which], self.object_ids[which]
+        identities = [int(self.offsets[which]) + k for k in range(len(ids))]
+        return self.move(rng, picture, pick_ids(mask, ids), identities, self.names[which])
 
 
 def read_image(

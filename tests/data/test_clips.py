@@ -19,7 +19,7 @@ from dyenet.data.clips import (
 )
 from dyenet.data.clips_composite import CompositeClips
 from dyenet.data.clips_files import save_sequence
-from dyenet.data.clips_images import ImageClips
+from dyenet.data.clips_images import FirstFrameClips, ImageClips
 from dyenet.data.synthetic import generate_clip
 from dyenet.errors import ConfigError, InputError
 from dyenet.registry import DATASETS
@@ -231,6 +231,20 @@ def test_collate_keeps_clips_apart_through_a_loader(data):
     batch = next(iter(loader))
     assert len(batch) == 2
     assert torch.equal(batch[1].frames, make("video", data)[1].frames)
+
+
+def test_first_frame_clips_see_first_frames_only(data):
+    tree = FirstFrameClips(root=str(data / "davis"), split="train", **COMMON)
+    assert tree.num_identities == 3
+    assert {Path(tree[i].sources[0]).name for i in range(6)} == {"00000.jpg"}
+    mask = np.zeros((60, 90), np.uint8)
+    mask[10:30, 10:40], mask[35:55, 40:80] = 5, 9  # ids need not be 1..K
+    picture = np.full((60, 90, 3), 120, np.uint8)
+    clip = FirstFrameClips(frames=[(picture, mask)], augmentation=dict(scale=(1.0, 1.0)), **COMMON)[0]
+    assert clip.identities == [0, 1]
+    assert set(clip.masks.unique().tolist()) >= {0, 1, 2}
+    with pytest.raises(InputError, match="FirstFrameClips"):
+        FirstFrameClips(frames=[(picture, np.zeros((60, 90), np.uint8))], **COMMON)
 
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
