@@ -9,6 +9,7 @@ from dyenet.structures import (
     clip_boxes,
     enlarge_boxes,
     mask_boxes,
+    paired_iou,
     patch_iou,
     to_box_coordinates,
 )
@@ -121,3 +122,12 @@ def test_rows_by_integer_list_and_mask():
 def test_boxes_and_probabilities_must_agree():
     with pytest.raises(ValueError, match="same number"):
         MaskPatches(torch.zeros(2, 4), torch.zeros(3, 5, 5))
+
+
+def test_paired_iou_is_the_diagonal_of_patch_iou():
+    boxes = torch.tensor([[0.0, 0, 16, 16], [8, 4, 30, 20]])
+    a = MaskPatches(boxes, torch.ones(2, 8, 8))
+    b = MaskPatches(boxes + torch.tensor([4.0, 0, 4, 0]), torch.ones(2, 8, 8))
+    found = paired_iou(a, b)
+    assert found[0].item() == pytest.approx(12 / 20, abs=0.02)
+    assert torch.equal(found, patch_iou(a, b).diagonal())
