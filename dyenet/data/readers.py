@@ -20,7 +20,7 @@ def _davis(name: str, *listings: str, **changed: object) -> Layout:
     return Layout(**options)
 
 
-DATASETS: dict[str, Layout] = {
+LAYOUTS: dict[str, Layout] = {
     # DAVIS 2016 has its own listings; those of 2017 list its sequences too, with several objects to be merged.
     "davis2016": _davis("davis2016", "480p", "2016", read=read_binary),
     "davis2017": _davis("davis2017", "2017"),
@@ -55,9 +55,9 @@ def open_dataset(name: str, root: Path | str, split: str) -> VideoDataset:
 
     Raises InputError for an unknown name, and one that lists what is missing for an incomplete data set.
     """
-    if name not in DATASETS:
-        raise InputError(f"there is no data set {name!r}; there are {', '.join(DATASETS)}")
-    layout, root = DATASETS[name], Path(root)
+    if name not in LAYOUTS:
+        raise InputError(f"there is no data set {name!r}; there are {', '.join(LAYOUTS)}")
+    layout, root = LAYOUTS[name], Path(root)
     if not root.is_dir():
         raise InputError(f"the data set {name} is not at {root}: there is no such folder")
     if layout.splits and split not in layout.splits:

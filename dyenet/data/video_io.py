@@ -17,7 +17,7 @@ from pathlib import Path
 import av
 import cv2
 import numpy as np
-from PIL import ExifTags, Image, ImageOps
+from PIL import Image, ImageOps
 
 from dyenet.data.masks import natural_order
 from dyenet.data.output import atomic_path
@@ -91,6 +91,7 @@ class FolderVideo:
         self._files = list(files)
         self.names: Sequence[str] = list(names) if names else [file.stem for file in files]
         self.fps = DEFAULT_FPS
+        self._resize = size is not None
         self.size: tuple[int, int] = size or self._common_size()
         if len(set(self.names)) < len(self.names):
             twice = next(a for a, b in pairwise(sorted(self.names)) if a == b)
@@ -101,22 +102,31 @@ class FolderVideo:
 
     def __getitem__(self, index: int) -> Frame:
         frame = read_frame(self._files[index])
-        return frame if frame.shape[:2] == self.size else _resized(frame, self.size)
+        height, width = frame.shape[:2]
+        if (height, width) == self.size:
+            return frame
+        if not self._resize:  # the files agree in size, but not in which side is up
+            raise self._differs(self._files[index], (width, height), self.size[::-1])
+        return _resized(frame, self.size)
 
     def _common_size(self) -> tuple[int, int]:
-        """(H, W) of every frame."""
-        sizes = []
+        """(H, W) of every frame, after a look at the headers of all."""
+        first = (0, 0)
         for file in self._files:
             with _opened(file) as image:
-                sideways = image.getexif().get(ExifTags.Base.Orientation, 1) >= 5
-                sizes.append(image.size if sideways else image.size[::-1])
-            height, width = sizes[-1]
-            if sizes[-1] != sizes[0]:
-                raise InputError(
-                    f"the frame {file} is {width}x{height}, but the first is {sizes[0][1]}x{sizes[0][0]}; all frames "
-                    "must have one size"
-                )
-        return sizes[0]
+                size = (image.width, image.height)
+            first = size if file is self._files[0] else first
+            if size != first:
+                raise self._differs(file, size, first)
+        height, width = read_frame(self._files[0]).shape[:2]
+        return height, width
+
+    @staticmethod
+    def _differs(file: Path, size: tuple[int, int], first: tuple[int, int]) -> InputError:
+        return InputError(
+            f"the frame {file} is {size[0]}x{size[1]}, but the first is {first[0]}x{first[1]}; all frames must have "
+            "one size"
+        )
 
 
 def _resized(frame: Frame, size: tuple[int, int]) -> Frame:
@@ -199,7 +209,10 @@ class FileVideo:
                 except av.FFmpegError:
                     self._broken = True
                     continue
-                yield from (frame for frame in frames if isinstance(frame, av.VideoFrame))
+                for frame in frames:
+                    if isinstance(frame, av.VideoFrame):
+                        self._broken |= frame.is_corrupt
+                        yield frame
         except av.FFmpegError:
             self._broken = True
 
@@ -246,13 +259,13 @@ class FileVideo:
     def _forward(self, index: int) -> av.VideoFrame | None:
         """Decodes on to frame ``index`` and caches what comes by; None if it does not come."""
         for frame in self._frames:
-            number = self._index.get(frame.pts, self._next) if self._index else self._next
+            number = self._index.get(frame.pts) if self._index else self._next
+            if number is None:  # a damaged file gives frames after seeking that it does not give in order
+                continue
             if number > index:
                 break
             self._next = number + 1
-            if (
-                number < self._whole_from
-            ):  # shown before the key frame it was sought by: may lack what it refers to
+            if number < self._whole_from:
                 continue
             self._cache[number] = frame
             if len(self._cache) > self._cache_size:

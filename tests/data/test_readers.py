@@ -11,7 +11,7 @@ from PIL import Image
 
 from dyenet.data.imagenet_vid import ImageNetVid
 from dyenet.data.masks import write_index_mask
-from dyenet.data.readers import DATASETS, open_dataset
+from dyenet.data.readers import LAYOUTS, open_dataset
 from dyenet.errors import InputError
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
@@ -340,7 +340,7 @@ def test_imagenet_vid_lacks(vid):
 
 def test_the_documents_list_every_data_set():
     page = (Path(__file__).parents[2] / "docs" / "datasets.md").read_text()
-    assert [name for name in [*DATASETS, "ImageNetVid"] if f"`{name}`" not in page] == []
+    assert [name for name in [*LAYOUTS, "ImageNetVid"] if f"`{name}`" not in page] == []
 
 
 @pytest.mark.skipif(not (SHARED / "davis2016").is_dir(), reason="../shared/data/davis2016 is not here")

@@ -10,7 +10,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFile
 
 from dyenet.data.video_io import FileVideo, FolderVideo, open_video, read_frame, write_video
 from dyenet.errors import InputError
@@ -140,6 +140,24 @@ def test_sideways_photos_are_turned(tmp_path):
     assert video[0][0, -1].tolist() == [250, 20, 20]  # top left went to the top right
 
 
+def test_frames_turned_differently(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(frame(0)).save(tmp_path / "0.png")
+    Image.fromarray(frame(1)).save(tmp_path / "1.png", exif=exif)
+    with pytest.raises(InputError, match=r"1\.png is 48x64, but the first is 64x48"):
+        open_video(tmp_path)[1]
+
+
+def test_opening_a_folder_decodes_one_frame(tmp_path, monkeypatch):
+    loaded = []
+    save_frames(tmp_path, ["0.png", "1.png", "2.png"])
+    load = ImageFile.ImageFile.load
+    monkeypatch.setattr(ImageFile.ImageFile, "load", lambda self: loaded.append(self.filename) or load(self))
+    open_video(tmp_path)
+    assert {Path(name).name for name in loaded} == {"0.png"}
+
+
 # Files
 
 
@@ -206,6 +224,20 @@ def test_file_that_ends_early_is_used_with_a_warning(tmp_path, container, codec)
     assert 5 < len(video) < FRAMES
     assert [number(video[i]) for i in range(len(video) - 1)] == list(range(len(video) - 1))
     assert video[len(video) - 1].shape == (HEIGHT, WIDTH, 3)
+
+
+def test_file_damaged_in_the_middle_can_be_read_both_ways(tmp_path):
+    path = encode(tmp_path / "clip.mkv", "matroska", "libx264")
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2 : len(data) // 2 + 9000] = bytes(9000)
+    path.write_bytes(data)
+    with pytest.warns(UserWarning, match=r"clip\.mkv is damaged"):
+        video = open_video(path)
+    video._cache_size = 2
+    order = [*range(len(video)), *reversed(range(len(video)))]
+    assert FRAMES / 2 < len(video) < FRAMES
+    assert {video[i].shape for i in order} == {(HEIGHT, WIDTH, 3)}
+    assert [number(video[i]) for i in (0, 9, 3)] == [0, 9, 3]
 
 
 def test_sound_that_outlasts_the_picture_is_no_damage(tmp_path):
