@@ -30,6 +30,8 @@ def configs_dir() -> Path:
 def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
     """Reads a config file, a path or one relative to the shipped configs, and applies ``key=value`` overrides.
 
+    Overriding ``data_root`` moves every path of the config that begins with it.
+
     Raises ConfigError if the file is missing or an override names a key that the config lacks.
     """
     file = Path(path)
@@ -40,8 +42,20 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
     if not file.is_file():
         raise ConfigError(f"no config at {path}, nor at {configs_dir() / path}")
     config = Config.fromfile(file)
+    root = config.get("data_root")
     apply_overrides(config, overrides)
+    if root is not None and config.data_root != root:
+        _relocate(config, root, config.data_root)
     return config
+
+
+def _relocate(node: Any, old: str, new: str) -> None:
+    """Puts ``new`` in place of ``old`` at the start of every path: the config was read with the old data root."""
+    for key, value in list(node.items() if isinstance(node, Mapping) else enumerate(node)):
+        if isinstance(value, str) and (value == old or value.startswith(f"{old}/")):
+            node[key] = new + value[len(old) :]
+        elif isinstance(value, (Mapping, list)):
+            _relocate(value, old, new)
 
 
 def apply_overrides(config: Config, overrides: Sequence[str]) -> None:

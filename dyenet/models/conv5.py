@@ -59,6 +59,7 @@ class OutputNetwork(nn.Module):
         self.conv3 = nn.Conv2d(channels, 1, 1)
         self.relu = nn.ReLU(inplace=True)
         initialise(self)
+        nn.init.normal_(self.conv3.weight, std=0.01)  # the first masks are near 0.5, whatever the width
 
     def features(self, h: Tensor) -> Tensor:
         """(R, d, m, m) -> (R, channels, m, m): what the last convolution sees."""

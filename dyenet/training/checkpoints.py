@@ -1,0 +1,79 @@
+"""Checkpoints that a kill at any moment cannot spoil, and that are read without unpickling."""
+
+from __future__ import annotations
+
+import os
+import random
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from dyenet.errors import WeightsError
+
+POINTER = "last_checkpoint"
+
+
+def write_atomically(path: Path, content: dict[str, Any] | str) -> None:
+    """Writes a checkpoint (a dict of plain values and tensors) or a text: whole, or not at all."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            if isinstance(content, str):
+                file.write(content.encode())
+            else:
+                torch.save(content, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        Path(temporary).unlink(missing_ok=True)
+
+
+def read_checkpoint(path: str | Path, device: torch.device | str = "cpu") -> dict[str, Any]:
+    """A checkpoint of ours. Raises WeightsError if it is missing or holds anything but values and tensors."""
+    try:
+        return torch.load(path, map_location=device, weights_only=True)
+    except FileNotFoundError as error:
+        raise WeightsError(f"there is no checkpoint at {path}") from error
+    except Exception as error:  # torch raises many kinds for a damaged or foreign file
+        raise WeightsError(f"{path} is damaged or is no checkpoint of this program ({error})") from error
+
+
+def find_latest(work_dir: str | Path) -> Path | None:
+    """The checkpoint to resume from: the one the pointer names, else the latest file that is there."""
+    folder = Path(work_dir)
+    pointer = folder / POINTER
+    if pointer.is_file():
+        named = folder / pointer.read_text().strip()
+        if named.is_file():
+            return named
+    numbered = sorted(folder.glob("iter_*.pth"), key=lambda p: int(p.stem.removeprefix("iter_")))
+    return numbered[-1] if numbered else None
+
+
+def random_state() -> dict[str, Any]:
+    """The states of Python's, NumPy's and torch's random generators, as plain values and tensors."""
+    version, python, gauss = random.getstate()
+    name, keys, position, has_gauss, cached = np.random.get_state()  # noqa: NPY002
+    state = {
+        "python": [version, list(python), gauss],
+        "numpy": [name, torch.from_numpy(np.asarray(keys).astype(np.int64)), position, has_gauss, cached],
+        "torch": torch.get_rng_state(),
+    }
+    if torch.cuda.is_available():
+        state["cuda"] = torch.cuda.get_rng_state()
+    return state
+
+
+def restore_random_state(state: dict[str, Any]) -> None:
+    """Puts back what ``random_state`` gave."""
+    version, python, gauss = state["python"]
+    random.setstate((version, tuple(python), gauss))
+    name, keys, position, has_gauss, cached = state["numpy"]
+    np.random.set_state((name, keys.cpu().numpy().astype(np.uint32), position, has_gauss, cached))  # noqa: NPY002
+    torch.set_rng_state(state["torch"].cpu())
+    if "cuda" in state and torch.cuda.is_available():
+        torch.cuda.set_rng_state(state["cuda"].cpu())

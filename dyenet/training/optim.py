@@ -1,0 +1,44 @@
+"""The precision a machine trains in: bf16 where it is fast, float32 elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Literal
+
+import torch
+from mmengine.optim import OptimWrapper
+from torch import nn
+
+from dyenet.registry import OPTIM_WRAPPERS
+
+Precision = Literal["auto", "float32", "bfloat16"]
+
+
+@OPTIM_WRAPPERS.register_module()
+class AutocastOptimWrapper(OptimWrapper):
+    """mmengine's OptimWrapper under bf16 autocast on the model's device, a CPU included.
+
+    (mmengine's own AMP wrapper refuses a CPU.) Parameters and gradients stay float32; bf16 needs no loss scale.
+    """
+
+    @contextmanager
+    def optim_context(self, model: nn.Module) -> Iterator[None]:
+        device = next(model.parameters()).device.type
+        with super().optim_context(model), torch.autocast(device, dtype=torch.bfloat16):
+            yield
+
+
+def optim_wrapper_config(config: dict[str, Any], precision: Precision) -> dict[str, Any]:
+    """The ``optim_wrapper`` block with its type chosen by ``precision`` ("auto" looks at the machine)."""
+    if precision == "auto":
+        precision = "bfloat16" if machine_has_fast_bf16() else "float32"
+    return {**config, "type": "AutocastOptimWrapper" if precision == "bfloat16" else "OptimWrapper"}
+
+
+def machine_has_fast_bf16() -> bool:
+    """A GPU that knows bf16, or a CPU with AMX; elsewhere bf16 is emulated and slower than float32."""
+    if torch.cuda.is_available():
+        return torch.cuda.is_bf16_supported()
+    check = getattr(torch.cpu, "_is_amx_tile_supported", None)
+    return bool(check and check())

@@ -1,0 +1,99 @@
+"""What every training stage shares: a network, what of it is trained, where it starts, and a guard."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from mmengine.model import BaseModel
+from torch import Tensor, nn
+
+from dyenet.errors import ConfigError, DyeNetError
+from dyenet.models.weights import load_strictly, read_weights
+from dyenet.registry import MODELS
+from dyenet.structures import Clip
+
+
+class DivergedError(DyeNetError):
+    """The loss became NaN or infinite."""
+
+
+class Stage(BaseModel):
+    """Base of the stages: wraps a network, and gives a dict of losses for a batch of clips.
+
+    ``network`` is a config block. ``init_from`` is the weights file of the stage before (strict). ``freeze`` names
+    modules of the network by prefix (``trunk``, ``trunk.stem``) that are not trained and whose batch norms, if
+    any, keep their statistics.
+    """
+
+    def __init__(
+        self, *, network: Mapping[str, Any], init_from: str | None = None, freeze: Sequence[str] = ()
+    ) -> None:
+        super().__init__()
+        self.network: nn.Module = MODELS.build(dict(network))
+        if init_from is not None:
+            load_strictly(self.network, read_weights(init_from)[0], init_from)
+        self._frozen = [self._submodule(name) for name in freeze]
+        for module in self._frozen:
+            module.requires_grad_(False)
+        self.sources: list[str] = []
+
+    def _submodule(self, name: str) -> nn.Module:
+        try:
+            return self.network.get_submodule(name)
+        except AttributeError as error:
+            raise ConfigError(f"freeze names '{name}', which the network does not have") from error
+
+    def train(self, mode: bool = True) -> Stage:
+        super().train(mode)
+        for module in self._frozen:
+            module.eval()
+        return self
+
+    def forward(self, clips: list[Clip], mode: str = "loss") -> dict[str, Tensor]:  # type: ignore[override]
+        """The losses of a batch; a term that touches every trained parameter is always there.
+
+        That term is 0: with it, a batch without objects has a gradient, and processes that see different parts of
+        the network stay in step.
+        """
+        self.sources = [source for clip in clips for source in clip.sources]
+        losses = self.losses(clips)
+        losses["loss_zero"] = sum_zero(self)
+        return losses
+
+    def losses(self, clips: list[Clip]) -> dict[str, Tensor]:
+        """Every key that contains "loss" is summed into the total."""
+        raise NotImplementedError
+
+    def parse_losses(self, losses: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:  # type: ignore[override]
+        """Raises DivergedError, naming the files of the batch, if the total is not finite."""
+        total, log = super().parse_losses(losses)
+        log.pop("loss_zero", None)
+        if not torch.isfinite(total):
+            parts = ", ".join(f"{k} {float(v):.3g}" for k, v in losses.items() if k != "loss_zero")
+            names = ", ".join(self.sources[:12]) or "unknown files"
+            raise DivergedError(
+                f"the loss is {float(total)} ({parts}) on the batch of {names}; lower the rate"
+            )
+        return total, log
+
+    def after_step(self) -> None:
+        """Called once after every optimiser step."""
+
+
+def sum_zero(module: nn.Module) -> Tensor:
+    """0 that depends on every trained parameter; finite whatever the parameters are."""
+    terms = [p.flatten()[0] * 0 for p in module.parameters() if p.requires_grad]
+    return torch.stack(terms).sum() if terms else torch.zeros((), requires_grad=True)
+
+
+def mean_over_processes(total: Tensor, count: Tensor | int) -> Tensor:
+    """``total / count`` such that averaging gradients over processes gives the mean over all of their items."""
+    count = torch.as_tensor(count, dtype=torch.float32, device=total.device).detach().clone()
+    world = 1
+    if dist.is_available() and dist.is_initialized():
+        world = dist.get_world_size()
+        dist.all_reduce(count)
+    return total * world / count.clamp(min=1)
