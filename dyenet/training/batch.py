@@ -63,14 +63,14 @@ class ClipBatch:
                 )
         masks = torch.stack([c.masks for c in clips]).to(device)  # (B, T, H, W)
         owners = [(b, k + 1) for b, c in enumerate(clips) for k in range(c.num_objects)]
-        clip = torch.tensor([b for b, _ in owners], dtype=torch.long, device=device)
+        owner = torch.tensor([b for b, _ in owners], dtype=torch.long, device=device)
         values = torch.tensor([k for _, k in owners], dtype=masks.dtype, device=device)
-        own = (masks[clip] == values[:, None, None, None]).float()  # (R, T, H, W)
+        own = (masks[owner] == values[:, None, None, None]).float()  # (R, T, H, W)
         boxes = mask_boxes(own.flatten(0, 1)).reshape(-1, masks.shape[1], 4)
         return ClipBatch(
             images=torch.cat([c.frames for c in clips]).to(device),
             flow=torch.stack([c.flow for c in clips]).to(device).float(),
-            clip=clip,
+            clip=owner,
             masks=own,
             boxes=boxes,
             areas=own.flatten(2).sum(2),

@@ -135,7 +135,7 @@ class TrainingRunner(Runner):
         return MMDistributedDataParallel(module=model, device_ids=devices, broadcast_buffers=False)
 
     @master_only
-    def save_checkpoint(self, out_dir: str, filename: str, **_: Any) -> None:  # type: ignore[override]
+    def save_checkpoint(self, out_dir: str, filename: str, **_: Any) -> None:
         """Everything a resumed run needs, as plain values and tensors (see ``read_checkpoint``)."""
         schedulers = self.param_schedulers or []
         checkpoint: dict[str, Any] = {
@@ -153,12 +153,12 @@ class TrainingRunner(Runner):
         self.call_hook("before_save_checkpoint", checkpoint=checkpoint)
         write_atomically(Path(out_dir) / filename, checkpoint)
 
-    def resume(self, filename: str, *_: Any, **__: Any) -> None:  # type: ignore[override]
+    def resume(self, filename: str, *_: Any, **__: Any) -> None:
         """Goes on after the checkpoint's iteration: weights, optimiser, schedules, random states, data order."""
         checkpoint = read_checkpoint(filename, next(self.model.parameters()).device)
         self.call_hook("after_load_checkpoint", checkpoint=checkpoint)
         hooks.stage_of(self).load_state_dict(checkpoint["state_dict"])
-        self.train_loop._iter = checkpoint["meta"]["iter"]  # type: ignore[union-attr]
+        self.train_loop._iter = checkpoint["meta"]["iter"]
         self.optim_wrapper.load_state_dict(checkpoint["optimizer"])
         for scheduler, state in zip(self.param_schedulers or [], checkpoint["param_schedulers"], strict=True):
             scheduler.load_state_dict(state)

@@ -52,7 +52,7 @@ class Stage(BaseModel):
             module.eval()
         return self
 
-    def forward(self, clips: list[Clip], mode: str = "loss") -> dict[str, Tensor]:  # type: ignore[override]
+    def forward(self, clips: list[Clip], mode: str = "loss") -> dict[str, Tensor]:
         """The losses of a batch; a term that touches every trained parameter is always there.
 
         That term is 0: with it, a batch without objects has a gradient, and processes that see different parts of
@@ -67,7 +67,7 @@ class Stage(BaseModel):
         """Every key that contains "loss" is summed into the total."""
         raise NotImplementedError
 
-    def parse_losses(self, losses: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:  # type: ignore[override]
+    def parse_losses(self, losses: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         """Raises DivergedError, naming the files of the batch, if the total is not finite."""
         total, log = super().parse_losses(losses)
         log.pop("loss_zero", None)
