@@ -2,6 +2,6 @@
 inference = dict(
     schedule="iterative",
     max_size=640,
-    retrieval=dict(max_proposals=12, frame_step=2),
+    retrieval=dict(max_proposals=12, frame_step=3),
     flow=dict(type="DISFlow", preset="medium", scale=0.5),
 )
