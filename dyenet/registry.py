@@ -27,7 +27,12 @@ DATASETS = Registry(
     "dataset",
     parent=MMENGINE_DATASETS,
     scope="dyenet",
-    locations=["dyenet.data.clips", "dyenet.data.clips_images", "dyenet.data.clips_composite"],
+    locations=[
+        "dyenet.data.clips",
+        "dyenet.data.clips_images",
+        "dyenet.data.clips_composite",
+        "dyenet.data.segmentation",
+    ],
 )
 """Data sets of clips or images for training, and readers of folder trees."""
 

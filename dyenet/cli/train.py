@@ -30,7 +30,7 @@ def train(
 
     On several processes: torchrun --nproc-per-node N -m dyenet train CONFIG
     """
-    from dyenet.training import train as run
+    from dyenet.training.runner import train as run
 
     run(config, work_dir=work_dir, resume=resume, overrides=set_ or [], launcher=launcher)
 
@@ -46,6 +46,6 @@ def finetune(
     set_: Overrides = None,
 ) -> None:
     """Fine-tune a trained model on first-frame masks only (online training); its weights are never overwritten."""
-    from dyenet.training import finetune as run
+    from dyenet.training.finetune import finetune as run
 
     run(config, scope=scope, work_dir=work_dir, overrides=set_ or [])

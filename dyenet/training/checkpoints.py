@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-import random
 import tempfile
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from dyenet.errors import WeightsError
@@ -52,28 +50,3 @@ def find_latest(work_dir: str | Path) -> Path | None:
             return named
     numbered = sorted(folder.glob("iter_*.pth"), key=lambda p: int(p.stem.removeprefix("iter_")))
     return numbered[-1] if numbered else None
-
-
-def random_state() -> dict[str, Any]:
-    """The states of Python's, NumPy's and torch's random generators, as plain values and tensors."""
-    version, python, gauss = random.getstate()
-    name, keys, position, has_gauss, cached = np.random.get_state()  # noqa: NPY002
-    state = {
-        "python": [version, list(python), gauss],
-        "numpy": [name, torch.from_numpy(np.asarray(keys).astype(np.int64)), position, has_gauss, cached],
-        "torch": torch.get_rng_state(),
-    }
-    if torch.cuda.is_available():
-        state["cuda"] = torch.cuda.get_rng_state()
-    return state
-
-
-def restore_random_state(state: dict[str, Any]) -> None:
-    """Puts back what ``random_state`` gave."""
-    version, python, gauss = state["python"]
-    random.setstate((version, tuple(python), gauss))
-    name, keys, position, has_gauss, cached = state["numpy"]
-    np.random.set_state((name, keys.cpu().numpy().astype(np.uint32), position, has_gauss, cached))  # noqa: NPY002
-    torch.set_rng_state(state["torch"].cpu())
-    if "cuda" in state and torch.cuda.is_available():
-        torch.cuda.set_rng_state(state["cuda"].cpu())

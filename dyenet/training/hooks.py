@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from mmengine.dist import barrier, is_main_process
 from mmengine.hooks import EMAHook, Hook
@@ -25,12 +26,18 @@ def stage_of(runner: Runner) -> Stage:
 
 
 @HOOKS.register_module()
-class AfterStepHook(Hook):
-    """Calls the stage's ``after_step`` once per optimiser step, and logs images per second."""
+class StepHook(Hook):
+    """Calls the stage's ``after_step`` once per optimiser step, and logs images per second.
+
+    Random numbers of an iteration depend on the seed, the iteration and the rank alone, so a resumed run draws the
+    same ones.
+    """
 
     priority = "VERY_HIGH"
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
+        seed = np.random.SeedSequence([runner.seed, runner.iter, runner.rank]).generate_state(1)[0]
+        torch.manual_seed(int(seed))
         self._started = time.perf_counter()
 
     def after_train_iter(

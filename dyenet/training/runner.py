@@ -21,13 +21,7 @@ from dyenet.errors import ConfigError
 from dyenet.registry import DATASETS, HOOKS, MODELS, OPTIM_WRAPPERS  # noqa: F401  (names that configs use)
 from dyenet.structures import Clip
 from dyenet.training import distillation, hooks, joint, proposals, segmentation  # noqa: F401  (registers them)
-from dyenet.training.checkpoints import (
-    find_latest,
-    random_state,
-    read_checkpoint,
-    restore_random_state,
-    write_atomically,
-)
+from dyenet.training.checkpoints import find_latest, read_checkpoint, write_atomically
 from dyenet.training.optim import optim_wrapper_config
 
 Launcher = Literal["none", "pytorch", "slurm"]
@@ -70,7 +64,7 @@ def build_runner(
     dataset: ClipDataset = DATASETS.build(cfg.train_dataloader.dataset)
     if cfg.model.get("num_identities") == "auto":
         cfg.model.num_identities = dataset.num_identities
-    custom = [dict(type="AfterStepHook"), *cfg.custom_hooks]
+    custom = [dict(type="StepHook"), *cfg.custom_hooks]
     loader = {**cfg.train_dataloader.to_dict(), "dataset": dataset}
     return TrainingRunner(
         model=cfg.model.to_dict(),
@@ -148,13 +142,14 @@ class TrainingRunner(Runner):
             "state_dict": hooks.stage_of(self).state_dict(),
             "optimizer": self.optim_wrapper.state_dict(),
             "param_schedulers": [_plain(s.state_dict()) for s in schedulers],
-            "random": random_state(),
         }
         self.call_hook("before_save_checkpoint", checkpoint=checkpoint)
         write_atomically(Path(out_dir) / filename, checkpoint)
 
     def resume(self, filename: str, *_: Any, **__: Any) -> None:
-        """Goes on after the checkpoint's iteration: weights, optimiser, schedules, random states, data order."""
+        """Goes on after the checkpoint's iteration: weights, optimiser, schedules. The data and the random
+        numbers of an iteration follow from its number.
+        """
         checkpoint = read_checkpoint(filename, next(self.model.parameters()).device)
         self.call_hook("after_load_checkpoint", checkpoint=checkpoint)
         hooks.stage_of(self).load_state_dict(checkpoint["state_dict"])
@@ -162,7 +157,6 @@ class TrainingRunner(Runner):
         self.optim_wrapper.load_state_dict(checkpoint["optimizer"])
         for scheduler, state in zip(self.param_schedulers or [], checkpoint["param_schedulers"], strict=True):
             scheduler.load_state_dict(state)
-        restore_random_state(checkpoint["random"])
         self.logger.info(f"resuming after iteration {checkpoint['meta']['iter']} of {filename}")
 
 
