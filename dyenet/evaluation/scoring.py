@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
+from typing import TypeVar
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 from rich.console import Console
 
 from dyenet.data.dataset import VOID, VideoDataset, object_ids
@@ -21,6 +24,8 @@ from dyenet.errors import InputError
 from dyenet.evaluation.measures import frame_measures
 from dyenet.evaluation.protocols import Protocol, protocol_of
 from dyenet.evaluation.result import EvaluationResult, ObjectFrames
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -67,7 +72,7 @@ def score(
     sequences: Sequence[str] | None = None,
     workers: int | None = None,
 ) -> EvaluationResult:
-    """J and F of every object in every scored frame, on ``workers`` threads (by default one per core).
+    """J and F of every object in every scored frame, on ``workers`` processes (by default one per core).
 
     An object that is missing from a prediction has an empty mask there. Predictions of frames that are not scored
     are not looked at. Raises InputError that names the first
@@ -75,38 +80,23 @@ def score(
     is no object of its sequence; and if there is nothing to score.
     """
     start = time.perf_counter()
-    predictions, protocol = Path(predictions), protocol_of(dataset.name)
+    predictions = Path(predictions)
     sequences = dataset.sequences if sequences is None else sequences
     _require_folders(predictions, sequences)
-    threads = cv2.getNumThreads()
-    cv2.setNumThreads(1)  # the frames are what runs side by side
-    pool = ThreadPoolExecutor(workers or _cores())
-    try:
-        plans = dict(zip(sequences, pool.map(lambda s: plan(dataset, s, protocol), sequences), strict=True))
-        jobs = [
-            (s, planned, frame) for s, planned in plans.items() for frame in planned.frames if planned.objects
-        ]
-        _require_files(predictions, plans)
-        done = iter(
-            list(pool.map(lambda job: _score_frame(dataset, predictions, *job, binary=protocol.binary), jobs))
-        )
-    finally:
-        pool.shutdown(cancel_futures=True)
-        cv2.setNumThreads(threads)
-    objects: dict[tuple[str, int], ObjectFrames] = {}
-    for sequence, planned in plans.items():
-        if not planned.objects:
-            continue
-        values = np.array([next(done) for _ in planned.frames]).reshape(len(planned.frames), -1, 2)
-        for column, (object_id, first) in enumerate(planned.objects.items()):
-            j, f = values[first:, column].T
-            objects[sequence, object_id] = ObjectFrames(tuple(planned.frames[first:]), j, f)
+    scored = _in_processes(
+        partial(_score_sequence, dataset, predictions), sequences, min(workers or _cores(), len(sequences))
+    )
+    objects = {
+        (s, k): frames for s, found in zip(sequences, scored, strict=True) for k, frames in found.items()
+    }
     if not objects:
         raise InputError(
             f"nothing can be scored in {dataset.name} {dataset.split} at {dataset.root}: no object is annotated in "
             "more frames than the protocol leaves out (docs/evaluation.md)"
         )
-    return EvaluationResult(dataset.name, dataset.split, protocol, objects, time.perf_counter() - start)
+    return EvaluationResult(
+        dataset.name, dataset.split, protocol_of(dataset.name), objects, time.perf_counter() - start
+    )
 
 
 def plan(dataset: VideoDataset, sequence: str, protocol: Protocol) -> Plan:
@@ -133,15 +123,44 @@ def plan(dataset: VideoDataset, sequence: str, protocol: Protocol) -> Plan:
     return Plan(frames, dict.fromkeys(ids if frames else (), 0), None if protocol.binary else frozenset(ids))
 
 
-def _score_frame(
-    dataset: VideoDataset, predictions: Path, sequence: str, planned: Plan, frame: str, *, binary: bool
-) -> NDArray[np.float64]:
-    """(K, 2): J and F of every object in one frame."""
-    truth = dataset.read_mask(sequence, frame)
-    found = read_prediction(prediction_path(predictions, sequence, frame), truth.shape, known=planned.known)
-    if binary:
-        found = (found > 0).astype(np.uint8)
-    return np.array([frame_measures(found == k, truth == k) for k in planned.objects]).reshape(-1, 2)
+def _score_sequence(dataset: VideoDataset, predictions: Path, sequence: str) -> dict[int, ObjectFrames]:
+    """J and F of the objects of one sequence."""
+    protocol = protocol_of(dataset.name)
+    planned = plan(dataset, sequence, protocol)
+    if not planned.objects:
+        return {}
+    paths = [prediction_path(predictions, sequence, frame) for frame in planned.frames]
+    missing = next((path for path in paths if not path.is_file()), None)
+    if missing is not None:
+        raise InputError(f"the predicted mask of a frame is missing: there is no {missing}")
+    values = np.empty((len(paths), len(planned.objects), 2))
+    for row, (frame, path) in enumerate(zip(planned.frames, paths, strict=True)):
+        truth = dataset.read_mask(sequence, frame)
+        found = read_prediction(path, truth.shape, known=planned.known)
+        if protocol.binary:
+            found = (found > 0).astype(np.uint8)
+        values[row] = [frame_measures(found == k, truth == k) for k in planned.objects]
+    return {
+        object_id: ObjectFrames(tuple(planned.frames[first:]), *values[first:, column].T)
+        for column, (object_id, first) in enumerate(planned.objects.items())
+    }
+
+
+def _in_processes(function: Callable[[str], T], items: Sequence[str], workers: int) -> list[T]:
+    """``function`` of every item, in their order; threads would not do, for decoding a PNG keeps Python locked."""
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(
+        1
+    )  # the items are what runs side by side, and OpenCV's own threads do not survive a fork
+    try:
+        if workers <= 1:
+            return [function(item) for item in items]
+        # A forked process need not import anything; on systems that cannot fork safely it has to.
+        context = get_context("fork" if sys.platform == "linux" else "spawn")
+        with ProcessPoolExecutor(workers, mp_context=context) as pool:
+            return list(pool.map(function, items))
+    finally:
+        cv2.setNumThreads(threads)
 
 
 def prediction_path(predictions: Path, sequence: str, frame: str) -> Path:
@@ -176,15 +195,6 @@ def _require_folders(predictions: Path, sequences: Sequence[str]) -> None:
             raise InputError(
                 f"the prediction of sequence {sequence} is missing: there is no folder {predictions / sequence}"
             )
-
-
-def _require_files(predictions: Path, plans: Mapping[str, Plan]) -> None:
-    for sequence, planned in plans.items():
-        present = {path.stem for path in (predictions / sequence).glob("*.png")}
-        for name in planned.frames:
-            if name not in present:
-                path = prediction_path(predictions, sequence, name)
-                raise InputError(f"the predicted mask of a frame is missing: there is no {path}")
 
 
 def _cores() -> int:
