@@ -99,22 +99,21 @@ class JointTraining(Stage):
     def reid_and_mask_losses(self, batch: ClipBatch, features: FrameFeatures) -> dict[str, Tensor]:
         """L_reid over the identities of the RoIs, and L_mask, mean BCE over m x m and the RoIs (facts D19)."""
         objects, frames, boxes = self.sample_rois(batch, features)
-        zero = features.coarse.sum() * 0
-        logits, target, valid = zero, zero, zero
-        reid_sum, reid_count = zero, torch.zeros((), device=zero.device)
+        mask_sum = reid_sum = features.coarse.sum() * 0
+        cells = reid_count = torch.zeros((), device=mask_sum.device)
         if len(objects):
             roi = self.network.roi_features(features, boxes, batch.frame_rows(objects, frames))
-            logits = self.network.segment(roi)
+            logits = self.network.segment(roi).float()
             target, valid = batch.targets(objects, frames, boxes, logits.shape[-1])
+            mask_sum = F.binary_cross_entropy_with_logits(logits, target, weight=valid, reduction="sum")
+            cells = valid.sum()
             embeddings, labels = self.network.embed(roi), batch.identities[objects]
             reid_sum, reid_count = self.oim.losses(embeddings, labels)
             if self.training:
                 self._pending.append((embeddings.detach(), labels))
-        mask_sum = F.binary_cross_entropy_with_logits(logits.float(), target, weight=valid, reduction="sum")
         return {
             "loss_reid": self.reid_weight * mean_over_processes(reid_sum, reid_count),
-            "loss_mask": self.loss_weight
-            * mean_over_processes(mask_sum if len(objects) else zero, valid.sum()),
+            "loss_mask": self.loss_weight * mean_over_processes(mask_sum, cells),
         }
 
     def sample_rois(self, batch: ClipBatch, features: FrameFeatures) -> tuple[Tensor, Tensor, Tensor]:

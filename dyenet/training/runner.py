@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -86,8 +87,11 @@ def build_runner(
         launcher=launcher,
         resume=resume_from is not None,
         load_from=None if resume_from is None else str(resume_from),
-        log_processor=dict(by_epoch=False, window_size=20),
-        visualizer=dict(type="Visualizer", vis_backends=[dict(type="TensorboardVisBackend")]),
+        log_processor=dict(by_epoch=False, window_size=cfg.log_interval),
+        visualizer=dict(
+            type="Visualizer", vis_backends=[dict(type="LocalVisBackend"), dict(type="TensorboardVisBackend")]
+        ),
+        experiment_name=f"{work_dir.name}_{uuid.uuid4().hex[:8]}",  # mmengine keeps instances by name
         randomness=dict(seed=seed),
         env_cfg=dict(mp_cfg=dict(mp_start_method="fork", opencv_num_threads=1)),
         default_scope="dyenet",

@@ -50,7 +50,9 @@ def test_unseen_slots_are_left_out_of_the_softmax():
 def test_unseen_slots_count_with_a_logit_of_zero_where_asked_for():
     oim = OIMLoss(num_identities=3, embedding_dim=2, mask_unseen=False)
     oim.update(EAST[None], torch.tensor([0]))
-    assert float(oim(EAST[None], torch.tensor([0]))) == pytest.approx(math.log(1 + 2 * math.exp(-10)), abs=1e-6)
+    assert float(oim(EAST[None], torch.tensor([0]))) == pytest.approx(
+        math.log(1 + 2 * math.exp(-10)), abs=1e-6
+    )
     assert float(oim(EAST[None], torch.tensor([2]))) == pytest.approx(math.log(2 + math.exp(10)))
 
 

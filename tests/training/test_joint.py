@@ -1,0 +1,136 @@
+"""The joint loss: what gets a gradient, gradients through time, its parts by hand."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from tiny_training import build_stage, draw_clips
+
+from dyenet.structures import Clip
+from dyenet.training.batch import ClipBatch
+from dyenet.training.joint import deform_masks, mask_losses
+
+
+def empty_clip() -> Clip:
+    clip = draw_clips(1)[0]
+    return Clip(clip.frames, torch.zeros_like(clip.masks), clip.flow, [], clip.sources)
+
+
+def total(stage, clips) -> torch.Tensor:
+    return stage.parse_losses(stage(clips))[0]
+
+
+def test_every_parameter_gets_a_gradient_that_is_not_zero():
+    stage = build_stage().train()
+    clips = draw_clips(2)
+    with torch.no_grad():  # the finer output begins with weights of 0, which stop gradients in the first step
+        for parameter in stage.parameters():
+            parameter.add_(0.01 * torch.randn_like(parameter))
+    total(stage, clips)
+    stage.after_step()  # the table has been filled: from now on L_reid has targets
+    total(stage, clips).backward()
+    silent = [n for n, p in stage.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
+    assert silent == []
+
+
+def test_every_parameter_gets_a_finite_gradient_from_clips_without_objects():
+    stage = build_stage().train()
+    losses = stage([empty_clip(), empty_clip()])
+    stage.parse_losses(losses)[0].backward()
+    missing = [n for n, p in stage.named_parameters() if p.grad is None or not p.grad.isfinite().all()]
+    assert missing == []
+    assert [float(losses[k].detach()) for k in ("loss_reid", "loss_mask", "loss_remp")] == [0, 0, 0]
+
+
+def test_gradients_of_the_recurrence_reach_the_trunk_through_time():
+    stage = build_stage(["model.recurrence.box_source='truth'"]).train()
+    batch = ClipBatch.collate(draw_clips(1))
+    features = stage.network.extract_features(batch.images)
+    coarse = features.coarse.detach().requires_grad_()
+    leaf = type(features)(coarse, features.fine.detach(), features.image_size)
+    stage.remp_loss(batch, leaf).backward()
+    # no mask is predicted in frame 0: its features count only through the hidden state of the frames after it
+    per_frame = coarse.grad.abs().sum((1, 2, 3))
+    assert per_frame.shape == (3,)
+    assert (per_frame > 0).all()
+
+
+def test_hidden_state_of_frame_0_matters_only_to_what_comes_after():
+    """With the truth of frames 1 and 2 void, nothing of the recurrence is left and no gradient arrives."""
+    stage = build_stage().train()
+    clip = draw_clips(1)[0]
+    clip.masks[1:] = 255
+    batch = ClipBatch.collate([clip])
+    features = stage.network.extract_features(batch.images)
+    coarse = features.coarse.detach().requires_grad_()
+    loss = stage.remp_loss(batch, type(features)(coarse, features.fine.detach(), features.image_size))
+    loss.backward()
+    assert loss.item() == 0
+    assert not coarse.grad.any()
+
+
+def test_without_rpn_weight_the_rpn_is_not_trained():
+    stage = build_stage(["model.rpn_weight=0.0", "model.rois.proposals=False"]).train()
+    losses = stage(draw_clips(1))
+    stage.parse_losses(losses)[0].backward()
+    assert not any("rpn" in name for name in losses)
+    assert all(p.grad is None for p in stage.network.rpn.parameters())
+
+
+def test_loss_weight_scales_the_two_mask_losses_alone():
+    clips = draw_clips(1)
+    one, three = (build_stage([f"model.loss_weight={w}"]).train()(clips) for w in (1.0, 3.0))
+    for name in ("loss_mask", "loss_remp"):
+        assert float(three[name].detach()) == pytest.approx(3 * float(one[name].detach()), rel=1e-5)
+    assert float(three["loss_box_rpn"].detach()) == pytest.approx(
+        float(one["loss_box_rpn"].detach()), rel=0.5
+    )
+
+
+def test_random_boxes_depend_on_the_clip_alone():
+    """A clip gives the same RoIs alone and behind another clip: one process or many makes no difference."""
+    stage = build_stage(["model.rois.proposals=False"]).train()
+    first, second = draw_clips(2)
+    together, alone = ClipBatch.collate([first, second]), ClipBatch.collate([second])
+    with torch.no_grad():
+        objects, _, boxes = stage.sample_rois(together, stage.network.extract_features(together.images))
+        _, _, own = stage.sample_rois(alone, stage.network.extract_features(alone.images))
+    assert len(own) > 0
+    assert torch.equal(boxes[together.clip[objects] == 1], own)
+
+
+def test_mask_loss_by_hand():
+    logits = torch.zeros(1, 2, 2)
+    target = torch.tensor([[[1.0, 0.0], [1.0, 1.0]]])
+    valid = torch.tensor([[[1.0, 1.0], [1.0, 0.0]]])
+    bce = mask_losses(logits, target, valid, 0.0)
+    assert bce.tolist() == pytest.approx([math.log(2)])
+    # soft Dice: inside 3 * 0.5 = 1.5, both 2 * 0.5 = 1, true 2, smooth 0.02 * 4 = 0.08
+    dice = 1 - (2 * 1 + 0.08) / (1.5 + 2 + 0.08)
+    assert mask_losses(logits, target, valid, 2.0).tolist() == pytest.approx([math.log(2) + 2 * dice])
+
+
+def test_a_perfect_mask_loses_nothing():
+    target = torch.zeros(1, 8, 8)
+    target[:, 2:5, 2:5] = 1
+    loss = mask_losses(100 * (2 * target - 1), target, torch.ones_like(target), 0.5)
+    assert loss.item() == pytest.approx(0, abs=1e-6)
+
+
+def test_deformed_masks_are_a_cell_smaller_larger_or_the_same():
+    mask = torch.zeros(1, 9, 9)
+    mask[:, 3:6, 3:6] = 1
+    sizes = set()
+    for seed in range(20):
+        deformed = deform_masks(mask, [0], [torch.Generator().manual_seed(seed)])
+        sizes.add(int(deformed.sum()))
+    assert sizes == {1, 9, 25}
+
+
+def test_erosion_does_not_empty_a_mask():
+    mask = torch.zeros(1, 9, 9)
+    mask[:, 4, 4] = 1
+    areas = [int(deform_masks(mask, [0], [torch.Generator().manual_seed(s)]).sum()) for s in range(20)]
+    assert min(areas) == 1
