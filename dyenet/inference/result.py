@@ -13,13 +13,14 @@ from dyenet.inference.config import MergingConfig
 from dyenet.inference.iterative import IterativeResult
 from dyenet.inference.merging import merge_labels, merge_probabilities
 from dyenet.inference.stopwatch import Stopwatch
-from dyenet.structures import MaskPatches, MaskTube, Template
+from dyenet.structures import MaskPatches, MaskTube, StartingPoint, Template
 
 
 class SegmentationResult:
     """``tubes`` by object id, their boxes in pixels of the working frames, and ``report``, which is JSON-able.
 
     ``size`` and ``working_size`` are (H, W) of the video and of the frames that were worked on.
+    ``starting_points`` are those that were retrieved, by round; their boxes, too, are in working frames.
     """
 
     def __init__(
@@ -32,8 +33,9 @@ class SegmentationResult:
         merging: MergingConfig,
         given: Mapping[tuple[int, int], NDArray[np.bool_]],
         stopwatch: Stopwatch,
+        starting_points: Sequence[Sequence[StartingPoint]] = (),
     ) -> None:
-        self.tubes, self.report = tubes, report
+        self.tubes, self.report, self.starting_points = tubes, report, starting_points
         self.size, self.working_size = size, working_size
         self._merging, self._given, self._stopwatch = merging, given, stopwatch
 

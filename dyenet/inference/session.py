@@ -115,6 +115,7 @@ class VideoSession:
         if self.config.schedule == "iterative":
             done = run_iterative(config=self.config, stopwatch=self._stopwatch, **common)
             tubes, report = done.tubes, iterative_report(done)
+            points = [r.retrieved for r in done.rounds]
         else:
             with self._stopwatch("checkpointed"):
                 templates = initial_templates(given, adapters.retriever)
@@ -125,6 +126,7 @@ class VideoSession:
                     **common,
                 )
             tubes, report = checkpointed.tubes, checkpointed_report(checkpointed, templates)
+            points = [[t.start for tube in tubes.values() for t in tube.tracklets if not t.start.given]]
         report = {
             "schedule": self.config.schedule,
             **report,
@@ -139,6 +141,7 @@ class VideoSession:
             merging=self.config.merging,
             given=dict(self._given),
             stopwatch=self._stopwatch,
+            starting_points=points,
         )
 
     def close(self) -> None:
