@@ -34,12 +34,13 @@ from dyenet.inference.session import VideoSession
 
 @dataclasses.dataclass(frozen=True)
 class BenchmarkResult:
-    """``scores`` is None where the data set has no truth; ``records`` by sequence is what its run said of itself.
+    """``weights`` that were run; ``scores``, None where the data set has no truth; ``records`` by sequence.
 
     A record has ``frames``, ``seconds`` (reading, segmenting, merging and writing), ``peak_memory_mb``,
     ``starting_points`` by round with their IoU, ``true_masks`` that could be retrieved, and the run's ``report``.
     """
 
+    weights: str
     scores: EvaluationResult | None
     records: Mapping[str, Mapping[str, Any]]
 
@@ -151,7 +152,7 @@ def benchmark(
         return None
     records = {s: _wait_for(out, videos, s, run_key(source.model(s), videos)) for s in videos.sequences}
     has_truth = any(len(videos.annotations(s)) > 1 for s in videos.sequences)
-    result = BenchmarkResult(score(videos, out / "masks") if has_truth else None, records)
+    result = BenchmarkResult(source.weights, score(videos, out / "masks") if has_truth else None, records)
     about = {"config": config, "weights": source.weights, "dataset": dataset, "split": split}
     _write(out / "benchmark.json", {**about, "device": device, **result.to_json()})
     console = Console()

@@ -18,8 +18,8 @@ class ModelSource:
     """``config`` is a model's name, a weights file, or a config file with ``weights`` and an ``inference`` block.
 
     The config's ``inference`` block changes the one stored with the weights; ``overrides`` (``key=value``) change
-    both, and ``weights=FILE`` replaces the weights. A config's ``model`` block must be that of the weights.
-    Raises ConfigError.
+    both, and ``weights=FILE`` replaces the weights. What the config says of the model, in ``model`` or in ``requires``
+    (a part of such a block), must hold for the weights. Raises ConfigError.
     """
 
     def __init__(self, config: str, overrides: Sequence[str] = (), *, device: str, dtype: str) -> None:
@@ -30,7 +30,7 @@ class ModelSource:
         weights: str | None = config
         if config not in NAMED and Path(config).suffix != ".safetensors":
             loaded = load_config(config)
-            self._wanted = loaded.get("model") or {}
+            self._wanted = {**(loaded.get("model") or {}), **(loaded.get("requires") or {})}
             settings = [*_flat(loaded.get("inference") or {}), *settings]
             weights = loaded.get("weights") or (Path(config).stem if Path(config).stem in NAMED else None)
         weights = given[-1] if given else weights
