@@ -45,7 +45,7 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
     root = config.get("data_root")
     apply_overrides(config, overrides)
     if root is not None and config.data_root != root:
-        _relocate(config, root, config.data_root)
+        _relocate(config._cfg_dict, root, config.data_root)
     return config
 
 
