@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import tempfile
 import time
 from collections.abc import Iterator
 from enum import StrEnum
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
     from dyenet.inference.loading import Model
     from dyenet.inference.result import SegmentationResult
     from dyenet.structures import Video
+
+
+TUNED = "online.safetensors"
 
 
 class Schedule(StrEnum):
@@ -74,16 +78,24 @@ def segment(
             show_default="full size",
         ),
     ] = None,
+    online: Annotated[
+        bool, typer.Option("--online", help="Fine-tune a copy of the model on the given masks first.")
+    ] = False,
+    online_iterations: Annotated[
+        int, typer.Option(min=1, metavar="N", help="With --online: how long.")
+    ] = 100,
     set_: Overrides = None,
     overlay: Annotated[bool, typer.Option(help="Also write overlay.mp4.")] = True,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier result in DIR.")] = False,
 ) -> None:
     """Segment the objects of a video from their masks in one frame (or in several).
 
-    Writes DIR/masks/<frame>.png (palette PNGs, the ids of MASKS), DIR/overlay.mp4 and DIR/run.json.
+    Writes DIR/masks/<frame>.png (palette PNGs, the ids of MASKS), DIR/overlay.mp4 and DIR/run.json; with --online
+    also the tuned network, DIR/online.safetensors.
     """
     check_output(out, masks, overwrite=overwrite)
     from dyenet.data.masks import read_given_masks
+    from dyenet.data.output import atomic_path
     from dyenet.data.video_io import open_video
     from dyenet.inference.loading import load_model
     from dyenet.inference.session import VideoSession
@@ -94,16 +106,34 @@ def segment(
     settings = [f"inference.schedule={schedule}", *(set_ or [])]
     if max_size is not None:
         settings.append(f"inference.max_size={max_size}")
-    loaded = load_model(model, device=device, dtype=dtype, overrides=settings)
+    loaded = load_model(model, device=device, dtype=dtype, overrides=settings, fuse=not online)
+    tuned = tune(loaded, frames, given, online_iterations) if online else None
+    if tuned is not None:
+        loaded, tuned_weights = tuned
     with stage_bars() as bars, VideoSession(loaded, frames, progress=bars) as session:
         for frame, mask in given.items():
             session.add_masks(frame, mask)
         result = session.run()
         clear_result(out)
+        if tuned is not None:
+            loaded.weights["file"] = str(out / TUNED)
+            with atomic_path(out / TUNED) as part:
+                part.write_bytes(tuned_weights)
         write_frames(result, frames, out, bars, overlay=overlay)
     report = run_report(loaded, frames, result, video=video, masks=masks, seconds=time.perf_counter() - start)
     write_json(out / "run.json", report)  # the last file: a folder that has it is whole
     print(summary(report, out))
+
+
+def tune(model: Model, frames: Video, given: dict[int, IndexMask], iterations: int) -> tuple[Model, bytes]:
+    """A copy of ``model`` tuned on the given masks, and its weights file."""
+    from dyenet.training.finetune import finetune_on_masks
+
+    pairs = [(frames[index], mask) for index, mask in sorted(given.items())]
+    with tempfile.TemporaryDirectory(prefix="dyenet_online_") as scratch:
+        tuned = finetune_on_masks(model, pairs, iterations=iterations, work_dir=scratch)
+        tuned.weights["frames"] = [frames.names[index] for index in sorted(given)]
+        return tuned, (Path(scratch) / "final.safetensors").read_bytes()
 
 
 def check_output(out: Path, masks: Path, *, overwrite: bool) -> None:
@@ -119,7 +149,7 @@ def check_output(out: Path, masks: Path, *, overwrite: bool) -> None:
 
 def clear_result(out: Path) -> None:
     """Removes what an earlier run wrote into ``out``, and nothing else; ``run.json`` first."""
-    for old in [out / "run.json", out / "overlay.mp4", *sorted((out / "masks").glob("*.png"))]:
+    for old in [out / "run.json", out / "overlay.mp4", out / TUNED, *sorted((out / "masks").glob("*.png"))]:
         old.unlink(missing_ok=True)
     (out / "masks").mkdir(parents=True, exist_ok=True)
 

@@ -32,7 +32,14 @@ def train(
     """
     from dyenet.training.runner import train as run
 
-    run(config, work_dir=work_dir, resume=resume, overrides=set_ or [], launcher=launcher)
+    folder = run(
+        config,
+        work_dir=work_dir,
+        resume=resume,
+        overrides=set_ or [],
+        launcher=launcher,  # type: ignore[arg-type]
+    )
+    print(f"trained weights: {folder / 'final.safetensors'}")
 
 
 def finetune(
@@ -48,4 +55,5 @@ def finetune(
     """Fine-tune a trained model on first-frame masks only (online training); its weights are never overwritten."""
     from dyenet.training.finetune import finetune as run
 
-    run(config, scope=scope, work_dir=work_dir, overrides=set_ or [])
+    folder = run(config, scope=scope, work_dir=work_dir, overrides=set_ or [])  # type: ignore[arg-type]
+    print(f"tuned weights: {folder}")

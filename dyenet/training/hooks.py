@@ -14,6 +14,7 @@ from mmengine.hooks import EMAHook, Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
+from dyenet.data.clips_images import FirstFrameClips
 from dyenet.models.weights import save_network
 from dyenet.registry import HOOKS
 from dyenet.training.checkpoints import POINTER, write_atomically
@@ -148,8 +149,11 @@ def export(runner: Runner, path: Path, extra: dict[str, Any]) -> None:
         **extra,
         "config": runner.cfg.filename,
         "seed": runner.seed,
-        "parent": config["model"].get("init_from"),
+        "parent": config.get("parent") or {"file": config["model"].get("init_from")},
     }
+    data = runner.train_loop.dataloader.dataset
+    if isinstance(data, FirstFrameClips):
+        extra["frames"] = data.names
     save_network(stage_of(runner).network, blocks, path, dtype=torch.float16, extra=extra)
     for hook in averages:
         hook._swap_ema_parameters()

@@ -53,16 +53,25 @@ def train(
 
 
 def build_runner(
-    cfg: Config, work_dir: Path, launcher: Launcher = "none", resume_from: Path | None = None
+    cfg: Config,
+    work_dir: Path,
+    launcher: Launcher = "none",
+    resume_from: Path | None = None,
+    dataset: ClipDataset | None = None,
 ) -> TrainingRunner:
-    """The Runner of a config; its ``model.num_identities`` may be "auto", the number that the data set has."""
+    """The Runner of a config; its ``model.num_identities`` may be "auto", the number that the data set has.
+
+    ``dataset`` takes the place of the config's.
+    """
     if launcher == "none" and "RANK" in os.environ and "WORLD_SIZE" in os.environ:
         launcher = "pytorch"
     start_processes(launcher)
     seed = cfg.seed
     torch.manual_seed(seed)
     torch.set_flush_denormal(True)
-    dataset: ClipDataset = DATASETS.build(cfg.train_dataloader.dataset)
+    if dataset is None:
+        dataset = DATASETS.build(cfg.train_dataloader.dataset)
+        assert dataset is not None
     if cfg.model.get("num_identities") == "auto":
         cfg.model.num_identities = dataset.num_identities
     custom = [dict(type="StepHook"), *cfg.custom_hooks]
