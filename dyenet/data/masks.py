@@ -6,6 +6,7 @@ import re
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,9 @@ from PIL import Image
 
 from dyenet.data.output import atomic_path
 from dyenet.errors import InputError
-from dyenet.structures import Video
+
+if TYPE_CHECKING:
+    from dyenet.structures import Video  # loads torch, which reading masks does not need
 
 IndexMask = NDArray[np.uint8]
 """(H, W) uint8: 0 background, 1..255 object ids."""

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from fractions import Fraction
 from itertools import chain, pairwise
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import av
 import cv2
@@ -22,7 +23,9 @@ from PIL import Image, ImageOps
 from dyenet.data.masks import natural_order
 from dyenet.data.output import atomic_path
 from dyenet.errors import InputError
-from dyenet.structures import Frame, Video
+
+if TYPE_CHECKING:
+    from dyenet.structures import Frame, Video  # loads torch, which reading masks does not need
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
 DEFAULT_FPS = 24.0

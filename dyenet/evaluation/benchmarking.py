@@ -108,7 +108,17 @@ class BenchmarkResult:
         return table
 
 
-def benchmark(
+def benchmark(config: str, **options: Any) -> BenchmarkResult | None:
+    """``run``, and prints its table: one row per sequence."""
+    result = run(config, **options)
+    if result is not None:
+        Console().print(result.table(f"{config} on {options['dataset']} {options['split']}"))
+        if result.scores is None:
+            print(f"no truth to score against; for the server: {Path(options['out']) / 'results.zip'}")
+    return result
+
+
+def run(
     config: str,
     *,
     dataset: str,
@@ -141,29 +151,24 @@ def benchmark(
     for number, sequence in enumerate(mine, start=1):
         model = source.model(sequence)
         key = run_key(model, videos)
-        if finished(out, videos, sequence, key) is None:
-            record = run_sequence(model, videos, sequence, out, key)
-            console.print(
-                f"{number}/{len(mine)} {sequence}: {record['seconds'] / record['frames']:.3f} s per frame"
-            )
-        else:
-            console.print(f"{number}/{len(mine)} {sequence}: done before")
+        record = finished(out, videos, sequence, key)
+        before = " (done before)" if record else ""
+        record = record or run_sequence(model, videos, sequence, out, key)
+        speed = record["seconds"] / record["frames"]
+        console.print(f"{Path(config).stem} {number}/{len(mine)} {sequence}: {speed:.3f} s per frame{before}")
     if rank != 0:
         return None
     records = {s: _wait_for(out, videos, s, run_key(source.model(s), videos)) for s in videos.sequences}
     has_truth = any(len(videos.annotations(s)) > 1 for s in videos.sequences)
-    result = BenchmarkResult(source.weights, score(videos, out / "masks") if has_truth else None, records)
-    about = {"config": config, "weights": source.weights, "dataset": dataset, "split": split}
+    scores = score(videos, out / "masks") if has_truth else None
+    result = BenchmarkResult(source.description(), scores, records)
+    about = {"config": config, "weights": result.weights, "dataset": dataset, "split": split}
     _write(out / "benchmark.json", {**about, "device": device, **result.to_json()})
-    console = Console()
-    console.print(result.table(f"{config} on {dataset} {split}"))
-    if result.scores is not None:
-        result.scores.write_json(out / "scores.json")
-        result.scores.to_csv(out / "scores.csv")
+    if scores is None:
+        zip_results(videos, out / "masks", out / "results.zip")
     else:
-        console.print(
-            f"no truth to score against; for the server: {zip_results(videos, out / 'masks', out / 'results.zip')}"
-        )
+        scores.write_json(out / "scores.json")
+        scores.to_csv(out / "scores.csv")
     return result
 
 

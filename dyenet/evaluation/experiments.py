@@ -14,7 +14,7 @@ from dyenet.data.output import atomic_path
 from dyenet.data.readers import open_dataset
 from dyenet.errors import DyeNetError, InputError
 from dyenet.evaluation.attributes import CATEGORIES, attributes_of, categorise
-from dyenet.evaluation.benchmarking import BenchmarkResult, benchmark
+from dyenet.evaluation.benchmarking import BenchmarkResult, run
 from dyenet.evaluation.plots import plot_attributes, plot_sequence
 from dyenet.evaluation.published import (
     JFG,
@@ -136,7 +136,7 @@ def experiment(
     finished_elsewhere = False
     for row, config in chosen.cells.items():
         try:
-            result = benchmark(
+            result = run(
                 f"{ABLATIONS}/{config}.py",
                 dataset=dataset,
                 root=root,

@@ -48,6 +48,13 @@ class ModelSource:
             self._loaded = weights, model
         return self._loaded[1]
 
+    def description(self) -> str:
+        """The weights' name and the beginning of the hash of the last ones that were loaded, for a report."""
+        if self._loaded is None:
+            return self.weights
+        about = self._loaded[1].weights
+        return f"{self.weights} ({'random' if about['file'] is None else about['sha256'][:8]})"
+
 
 def _flat(inference: Mapping[str, Any]) -> Iterator[str]:
     """The block as overrides; ``flow`` as a whole, for its keys depend on its type."""
