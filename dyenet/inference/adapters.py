@@ -12,16 +12,22 @@ from dyenet.inference.config import InferenceConfig
 from dyenet.inference.dyenet_adapter import DyeNetPropagator, DyeNetRetriever, mask_size
 from dyenet.inference.features import FeatureStore
 from dyenet.inference.loading import Model
+from dyenet.inference.msk import MSKPropagator
 from dyenet.inference.protocols import Propagator, Retriever
 from dyenet.inference.stopwatch import Stopwatch
+from dyenet.inference.vsreid import NoRetriever, VSReIDPropagator, VSReIDRetriever
+from dyenet.models.baselines import MSK, VSReID
 from dyenet.models.dyenet import DyeNet
-from dyenet.models.flow import build_flow
+from dyenet.models.flow import FlowSource, build_flow
 from dyenet.structures import Video
 
 
 @dataclass(frozen=True)
 class Adapters:
-    """A network bound to one video. ``mask_size``: cells per side, s, of every mask patch."""
+    """A network bound to one video. ``mask_size``: cells per side, s, of every mask patch.
+
+    ``trunk_runs`` counts frames that went through DyeNet's trunk, or patches through VS-ReID's or MSK's network.
+    """
 
     propagator: Propagator
     retriever: Retriever
@@ -33,8 +39,12 @@ class Adapters:
 def build_adapters(model: Model, video: Video, config: InferenceConfig, stopwatch: Stopwatch) -> Adapters:
     """Raises ConfigError for a network that nobody can drive."""
     network = model.network
+    if isinstance(network, (VSReID, MSK)):
+        return _baseline_adapters(network, video, config, stopwatch)
     if not isinstance(network, DyeNet):
-        raise ConfigError(f"{type(network).__name__} cannot segment a video; give a DyeNet")
+        raise ConfigError(
+            f"{type(network).__name__} cannot segment a video; give a DyeNet, a VSReID or an MSK"
+        )
     features = FeatureStore(
         network,
         video,
@@ -43,7 +53,7 @@ def build_adapters(model: Model, video: Video, config: InferenceConfig, stopwatc
         spill_dir=config.features.spill_dir,
         stopwatch=stopwatch,
     )
-    flow = build_flow({"memory_bytes": config.flow_memory_mb * 2**20, **config.flow}, video)
+    flow = _flow(video, config)
     return Adapters(
         DyeNetPropagator(network, features, flow, config.propagation, stopwatch),
         DyeNetRetriever(network, features, config.retrieval),
@@ -51,3 +61,24 @@ def build_adapters(model: Model, video: Video, config: InferenceConfig, stopwatc
         lambda: features.trunk_runs,
         features.close,
     )
+
+
+def _baseline_adapters(
+    network: VSReID | MSK, video: Video, config: InferenceConfig, stopwatch: Stopwatch
+) -> Adapters:
+    propagator: MSKPropagator | VSReIDPropagator
+    retriever: Retriever = NoRetriever()
+    if isinstance(network, MSK):
+        propagator = MSKPropagator(network, video, config.vsreid, stopwatch)
+    else:
+        propagator = VSReIDPropagator(
+            network.propagation, video, _flow(video, config), config.vsreid, stopwatch
+        )
+        if network.detector is not None:
+            retriever = VSReIDRetriever(network, video, config.vsreid)
+    size = config.vsreid.mask_size
+    return Adapters(propagator, retriever, size, lambda: propagator.patches_run, lambda: None)
+
+
+def _flow(video: Video, config: InferenceConfig) -> FlowSource:
+    return build_flow({"memory_bytes": config.flow_memory_mb * 2**20, **config.flow}, video)

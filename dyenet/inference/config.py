@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from dyenet.inference.checkpointed_config import CheckpointedConfig
+from dyenet.inference.vsreid_config import VSReIDConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,6 +139,7 @@ class InferenceConfig:
     expansion: ExpansionConfig = field(default_factory=ExpansionConfig)
     iterative: IterativeConfig = field(default_factory=IterativeConfig)
     checkpointed: CheckpointedConfig = field(default_factory=CheckpointedConfig)
+    vsreid: VSReIDConfig = field(default_factory=VSReIDConfig)
     merging: MergingConfig = field(default_factory=MergingConfig)
     features: FeaturesConfig = field(default_factory=FeaturesConfig)
     flow: dict[str, Any] = field(default_factory=lambda: {"type": "DISFlow"})

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+from torchvision.ops import roi_align
 
 from dyenet.models.warping import sample_flow
-from dyenet.structures import MaskPatches, cell_centres
+from dyenet.structures import MaskPatches
 
 MAX_DISAGREEMENT = 100.0
 """Pixels by which the two flows may miss each other before a pixel is given up (released code)."""
@@ -60,15 +60,11 @@ def normalise_jointly(maps: Tensor) -> tuple[Tensor, Tensor]:
     return scaled[1:], labels == ids
 
 
-def cut_maps(maps: Tensor, boxes: Tensor, size: int) -> Tensor:
-    """(R, H, W) maps, or one (C, H, W) picture per row (R, C, H, W), cut to ``boxes`` (R, 4): (R, [C,] size, size).
-
-    Bilinear, on the centres of the cells (OpenCV's resize has the same); edge values beyond the frame.
+def cut_picture(picture: Tensor, boxes: Tensor, size: int) -> Tensor:
+    """(C, H, W) cut to ``boxes`` (R, 4) inside it: (R, C, size, size); bilinear where it grows, the mean where it
+    shrinks.
     """
-    squeeze = maps.ndim == 3
-    maps = maps[:, None] if squeeze else maps
-    height, width = maps.shape[-2:]
-    points = cell_centres(boxes, size)  # (R, size, size, 2)
-    grid = points / points.new_tensor([width, height]) * 2 - 1
-    out = F.grid_sample(maps.float(), grid, align_corners=False, padding_mode="border")
-    return out[:, 0] if squeeze else out
+    rows = boxes.new_zeros(len(boxes), 1)
+    return roi_align(
+        picture[None].float(), torch.cat([rows, boxes.float()], dim=1), size, sampling_ratio=0, aligned=True
+    )

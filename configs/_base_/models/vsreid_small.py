@@ -1,0 +1,36 @@
+# A VS-ReID that two CPU cores can train: slim streams on patches of 225 x 225, a slim detector and re-id network.
+model = dict(
+    type="VSReID",
+    propagation=dict(
+        type="MaskPropagationNetwork",
+        patch_size=225,
+        flow_stream=True,
+        fusion="softmax_average",
+        blocks=(1, 2, 3, 2),
+        planes=16,
+        stem="deep",
+        norm="frozen_bn",
+        aspp_channels=64,
+        aspp_dilations=(3, 6, 9, 12, 1),
+    ),
+    detector=dict(
+        type="FasterRCNN",
+        backbone=dict(type="SmallTrunk", norm="frozen_bn", dilations=(1, 2)),
+        num_classes=2,
+        sizes=(16, 32, 64, 128, 256),
+        representation=128,
+        short_side=224,
+        long_side=400,
+    ),
+    identification=dict(
+        type="IdentificationNet",
+        blocks=(1, 2, 3, 2),
+        planes=16,
+        split=2,
+        embedding_dim=128,
+        norm="frozen_bn",
+        short_side=300,
+        long_side=540,
+    ),
+    person_identification=None,
+)
