@@ -3,5 +3,5 @@
 #     --set msk.weights=FILE
 # Expected with the paper's training: G 65.3 on DAVIS 2017 val.
 _base_ = "remp.py"
-weights = "msk"
-requires = dict(_delete_=True)
+weights = "msk.safetensors"
+requires = dict(_delete_=True, type="MSK")

@@ -3,4 +3,5 @@
 #     --set vsreid_baseline.weights=FILE
 # Expected with the paper's training: 51.7 on DAVIS 2017 test-dev.
 _base_ = "vsreid_flow.py"
-weights = "msk"
+weights = "msk.safetensors"
+requires = dict(_delete_=True, type="MSK")

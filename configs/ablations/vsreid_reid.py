@@ -1,7 +1,6 @@
 # VS-ReID with its re-identification module: Algorithms 1 to 3 (its Table 1, "+ re-id module").
 # Run: dyenet experiment vsreid-table1 --dataset davis2017 --root DAVIS --split val --out DIR
 #     --set vsreid_reid.weights=FILE
-# Without weights of its two-stream network, DyeNet's heads under VS-ReID's schedule stand in for it.
 # Expected with the paper's training: 65.2 on DAVIS 2017 test-dev.
 _base_ = "vsreid_flow.py"
 inference = dict(checkpointed=dict(max_rounds=None))

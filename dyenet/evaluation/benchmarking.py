@@ -23,11 +23,11 @@ from dyenet.data.dataset import VideoDataset, object_ids
 from dyenet.data.masks import write_index_mask
 from dyenet.data.output import atomic_path
 from dyenet.data.readers import open_dataset
+from dyenet.data.submission import write_submission
 from dyenet.evaluation.models import ModelSource
 from dyenet.evaluation.result import EvaluationResult
 from dyenet.evaluation.retrieval import JudgedPoint, RetrievalCounts, count, judge
 from dyenet.evaluation.scoring import score
-from dyenet.evaluation.submission import zip_results
 from dyenet.inference.loading import Model
 from dyenet.inference.session import VideoSession
 
@@ -114,7 +114,7 @@ def benchmark(config: str, **options: Any) -> BenchmarkResult | None:
     if result is not None:
         Console().print(result.table(f"{config} on {options['dataset']} {options['split']}"))
         if result.scores is None:
-            print(f"no truth to score against; for the server: {Path(options['out']) / 'results.zip'}")
+            print(f"no truth to score against; for the server: {Path(options['out']) / 'submission.zip'}")
     return result
 
 
@@ -134,7 +134,7 @@ def run(
     """Runs a model (see ``ModelSource``) over a data set and scores it, into the folder ``out``.
 
     ``masks/<sequence>/<frame>.png``; ``runs/<sequence>.json``, written when the sequence is whole; then
-    ``benchmark.json``, ``scores.json`` and ``scores.csv``, or ``results.zip`` for the server where there is no
+    ``benchmark.json``, ``scores.json`` and ``scores.csv``, or ``submission.zip`` for the server where there is no
     truth. A sequence whose file in ``runs`` is of the same model, settings and data set is not run again.
 
     ``rank`` and ``world_size`` are by default those that torchrun sets; each process takes every ``world_size``-th
@@ -165,7 +165,7 @@ def run(
     about = {"config": config, "weights": result.weights, "dataset": dataset, "split": split}
     _write(out / "benchmark.json", {**about, "device": device, **result.to_json()})
     if scores is None:
-        zip_results(videos, out / "masks", out / "results.zip")
+        write_submission(out / "masks", videos, out / "submission.zip")
     else:
         scores.write_json(out / "scores.json")
         scores.to_csv(out / "scores.csv")
