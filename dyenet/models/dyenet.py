@@ -88,8 +88,10 @@ class DyeNet(nn.Module):
 
 
 def _roi_align(maps: Tensor, boxes: Tensor, rows: Tensor, size: int, scale: float) -> Tensor:
-    rois = torch.cat([rows[:, None].to(maps.dtype), boxes.to(maps.dtype)], dim=1)
-    if maps.dtype == torch.bfloat16:  # torchvision's kernels know no bf16, and its coordinates are too coarse
-        rois = torch.cat([rows[:, None].float(), boxes.float()], dim=1)
+    # With the symmetric padding of every trunk here, cell k is centred on pixel k/scale, while RoIAlign takes it to
+    # be half a cell further. Left alone, features lie 3.5 pixels off the masks, and masks creep along when
+    # propagated; so boxes are moved by as much.
+    rois = torch.cat([rows[:, None].float(), boxes.float() + (0.5 / scale - 0.5)], dim=1)
+    if maps.dtype == torch.bfloat16:  # torchvision's kernels know no bf16
         return roi_align(maps.float(), rois, size, scale, sampling_ratio=2, aligned=True).to(maps.dtype)
-    return roi_align(maps, rois, size, scale, sampling_ratio=2, aligned=True)
+    return roi_align(maps, rois.to(maps.dtype), size, scale, sampling_ratio=2, aligned=True)

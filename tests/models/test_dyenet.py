@@ -198,3 +198,29 @@ def test_an_external_trunk_stays_out_of_the_saved_weights(tmp_path):
     assert fine.shape == (1, 5, 8, 10)
     assert trunk.state_dict() == {}
     assert list(trunk.parameters()) == []
+
+
+@pytest.mark.parametrize(("fine", "tolerance"), [(False, 1.0), (True, 0.6)])
+def test_roi_features_lie_where_the_picture_s_content_is(fine, tolerance):
+    """A step edge in the frame shows in the RoI's cells at the same place, for any trunk with symmetric padding."""
+    network = build("small")
+    for module in network.trunk.modules():  # every convolution becomes an average of its inputs
+        if isinstance(module, torch.nn.Conv2d):
+            torch.nn.init.constant_(module.weight, 1 / module.weight[0].numel())
+    images = torch.full((1, 3, 256, 256), 200.0)
+    images[..., 160:] = 255.0
+    boxes, rows = torch.tensor([[96.0, 96.0, 208.0, 208.0]]), torch.tensor([0])
+    with torch.inference_mode():
+        features = network.extract_features(images)
+        roi = (
+            network.fine_roi_features(features, boxes, rows)
+            if fine
+            else network.roi_features(features, boxes, rows)
+        )
+    profile = roi.mean((0, 1, 2))  # along x
+    low, high = profile[0], profile[-1]
+    share = (profile - low) / (high - low)
+    # the mean position of the rise is the edge's
+    weights = share.diff()
+    centres = torch.arange(1, len(profile)) * (112 / len(profile)) + 96
+    assert (weights * centres).sum().item() == pytest.approx(160, abs=tolerance)
