@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -83,7 +84,8 @@ def finetune_on_masks(
     folder = Path(work_dir)
     _run(cfg, folder, FirstFrameClips(frames=frames, **block), start=model)
     dtype = str(model.dtype).removeprefix("torch.")
-    return load_model(folder / "final.safetensors", device=str(model.device), dtype=dtype)
+    tuned = load_model(folder / "final.safetensors", device=str(model.device), dtype=dtype)
+    return dataclasses.replace(tuned, name=model.name)
 
 
 def _complete(cfg: Config) -> None:

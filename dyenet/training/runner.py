@@ -12,6 +12,7 @@ import torch
 import torch.distributed as dist
 from mmengine.config import Config
 from mmengine.dist import master_only
+from mmengine.logging import MMLogger
 from mmengine.model import MMDistributedDataParallel
 from mmengine.runner import Runner
 from torch import nn
@@ -21,7 +22,7 @@ from dyenet.data.clips import ClipDataset
 from dyenet.errors import ConfigError
 from dyenet.registry import DATASETS, HOOKS, MODELS, OPTIM_WRAPPERS  # noqa: F401  (names that configs use)
 from dyenet.structures import Clip
-from dyenet.training import distillation, hooks, joint, proposals, segmentation  # noqa: F401  (registers them)
+from dyenet.training import baselines, distillation, hooks, joint, proposals, segmentation  # noqa: F401  (registers them)
 from dyenet.training.checkpoints import find_latest, read_checkpoint, write_atomically
 from dyenet.training.optim import optim_wrapper_config
 
@@ -94,6 +95,7 @@ def build_runner(
         ),
         custom_hooks=custom,
         launcher=launcher,
+        log_level=cfg.get("log_level", "INFO"),
         resume=resume_from is not None,
         load_from=None if resume_from is None else str(resume_from),
         log_processor=dict(by_epoch=False, window_size=cfg.log_interval),
@@ -128,6 +130,12 @@ def collate(clips: list[Clip]) -> dict[str, list[Clip]]:
 
 class TrainingRunner(Runner):
     """mmengine's Runner with checkpoints that are atomic and plain, and with CPU processes."""
+
+    def build_logger(self, *arguments: Any, **named: Any) -> MMLogger:
+        """mmengine warns of each of its own registries that a project does not extend; nobody can act on that."""
+        logger = super().build_logger(*arguments, **named)
+        logger.addFilter(lambda record: "Failed to search registry" not in record.getMessage())
+        return logger
 
     def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
         device = (

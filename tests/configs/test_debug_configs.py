@@ -1,0 +1,54 @@
+"""Every debug config trains, and what it is to learn falls below a stated fraction of where it began."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from dyenet.config import configs_dir
+from dyenet.data.clips_files import save_sequence
+from dyenet.data.synthetic import generate_clip
+from dyenet.training.finetune import finetune
+from dyenet.training.plot import read_log
+from dyenet.training.runner import train
+
+# config -> (loss, fraction of the mean of the first three that the mean of the last three is to be below)
+FALLS = {
+    "joint": ("loss_remp", 0.9),
+    "rpn": ("loss", 0.8),
+    "distill": ("loss", 0.9),
+    "segmentation": ("loss", 0.8),
+    "finetune": ("loss_remp", 0.9),
+}
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def trained(name: str, tmp_path: Path) -> Path:
+    if name != "finetune":
+        return train(f"debug/{name}.py", work_dir=tmp_path / name)
+    clip = generate_clip(0, num_frames=2, size=(64, 96), num_objects=2)
+    save_sequence(tmp_path / "davis", "one", clip.frames, clip.masks, "val")
+    root = f"train_dataloader.dataset.root={tmp_path / 'davis'}"
+    return finetune(f"debug/{name}.py", work_dir=tmp_path / name, overrides=[root])
+
+
+@pytest.mark.parametrize("name", FALLS)
+def test_the_loss_falls(name, tmp_path):
+    key, fraction = FALLS[name]
+    values = [row[key] for row in read_log(trained(name, tmp_path)) if key in row]
+    assert len(values) == 30
+    first, last = sum(values[:3]) / 3, sum(values[-3:]) / 3
+    assert last < fraction * first, f"{key}: {first:.3f} -> {last:.3f}"
+
+
+def test_every_debug_config_is_listed_here():
+    assert {p.stem for p in (configs_dir() / "debug").glob("*.py")} == set(FALLS)
