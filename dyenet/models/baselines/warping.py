@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torchvision.ops import roi_align
 
@@ -18,6 +19,14 @@ def pixel_centres(height: int, width: int, device: torch.device | str = "cpu") -
     y = torch.arange(height, device=device, dtype=torch.float32) + 0.5
     x = torch.arange(width, device=device, dtype=torch.float32) + 0.5
     return torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1)
+
+
+def warp_maps(maps: Tensor, flow: Tensor) -> Tensor:
+    """(R, H, W) maps of the frames that ``flow`` (R, 2, H, W) leads to, on the grids it starts from; 0 outside."""
+    height, width = maps.shape[-2:]
+    points = pixel_centres(height, width, flow.device) + flow.permute(0, 2, 3, 1)
+    grid = points / points.new_tensor([width, height]) * 2 - 1
+    return F.grid_sample(maps[:, None], grid, align_corners=False)[:, 0]
 
 
 def warp_bilinear(patches: MaskPatches, flow: Tensor) -> Tensor:
