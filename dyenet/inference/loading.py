@@ -61,8 +61,13 @@ def load_model(
         network, config, weights = _random_network(name)
     elif name in NAMED or Path(name).suffix == ".safetensors":
         path = shipped if name in NAMED else Path(name)
+        checksum = file_sha256(path) if path.is_file() else ""
+        if name in NAMED and checksum != shipped.with_suffix(".sha256").read_text().split()[0]:
+            raise WeightsError(
+                f"{path} is not the file that was shipped (its SHA-256 differs); install dyenet again"
+            )
         network, config, extra = load_network(path)
-        weights = {"file": str(path), "sha256": file_sha256(path), **extra}
+        weights = {"file": str(path), "sha256": checksum, **extra}
     else:
         raise WeightsError(f"there is no model '{name}'; give {', '.join(NAMED)} or a .safetensors file")
     inference = _inference_config(config, overrides)

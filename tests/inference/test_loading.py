@@ -91,3 +91,15 @@ def test_importing_the_package_is_cheap_and_offers_the_api_on_first_use():
     assert dyenet.load_model is load_model
     with pytest.raises(AttributeError, match="no_such_thing"):
         _ = dyenet.no_such_thing
+
+
+def test_shipped_weights_that_were_changed_are_refused(tmp_path, monkeypatch):
+    import dyenet.inference.loading as loading
+
+    folder = tmp_path / "dyenet" / "weights"
+    folder.mkdir(parents=True)
+    (folder / "small.safetensors").write_bytes(b"not what was shipped")
+    (folder / "small.sha256").write_text("0" * 64 + "  small.safetensors\n")
+    monkeypatch.setattr(loading, "__file__", str(tmp_path / "dyenet" / "inference" / "loading.py"))
+    with pytest.raises(WeightsError, match="SHA-256 differs"):
+        loading.load_model("small")
