@@ -69,7 +69,9 @@ class ClipBatch:
         boxes = mask_boxes(own.flatten(0, 1)).reshape(-1, masks.shape[1], 4)
         return ClipBatch(
             images=torch.cat([c.frames for c in clips]).to(device),
-            flow=torch.stack([c.flow for c in clips]).to(device).float(),
+            flow=torch.stack([c.flow.float() for c in clips]).to(
+                device
+            ),  # float16 cannot be stacked under autocast
             clip=owner,
             masks=own,
             boxes=boxes,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +14,13 @@ POINTER = "last_checkpoint"
 
 
 def write_atomically(path: Path, content: dict[str, Any] | str) -> None:
-    """Writes a checkpoint (a dict of plain values and tensors) or a text: whole, or not at all."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    """Writes a checkpoint (a dict of plain values and tensors) or a text: whole, or not at all.
+
+    What a kill leaves behind is a hidden file that the next write of ``path`` takes up again.
+    """
+    temporary = path.with_name(f".{path.name}.partial")
     try:
-        with os.fdopen(handle, "wb") as file:
+        with temporary.open("wb") as file:
             if isinstance(content, str):
                 file.write(content.encode())
             else:
@@ -27,7 +29,7 @@ def write_atomically(path: Path, content: dict[str, Any] | str) -> None:
             os.fsync(file.fileno())
         os.replace(temporary, path)
     finally:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
 
 
 def read_checkpoint(path: str | Path, device: torch.device | str = "cpu") -> dict[str, Any]:

@@ -55,21 +55,26 @@ class StepHook(Hook):
 class AtomicCheckpointHook(Hook):
     """A checkpoint every ``interval`` iterations and at the end, the last ``keep`` of them; the pointer to the
     latest is written after it. At the end the network is exported to ``final.safetensors``.
+
+    While gradients accumulate, a checkpoint that is due waits for the optimiser's step: gradients are not saved.
     """
 
     priority = "VERY_LOW"
 
     def __init__(self, *, interval: int, keep: int = 2) -> None:
-        self.interval, self.keep = interval, keep
+        self.interval, self.keep, self.due = interval, keep, False
 
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
     ) -> None:
         done = runner.iter + 1
-        if done % self.interval == 0 or done == runner.max_iters:
+        self.due |= done % self.interval == 0 or done == runner.max_iters
+        if self.due and runner.optim_wrapper.should_update():
             self.save(runner, done)
+            self.due = False
 
     def save(self, runner: Runner, done: int) -> None:
+        stage_of(runner).check_parameters()
         name = f"iter_{done}.pth"
         runner.save_checkpoint(runner.work_dir, name, by_epoch=False)  # on the main process only
         if is_main_process():
@@ -105,6 +110,11 @@ class ValidationHook(Hook):
     ) -> None:
         self.interval, self.best = interval, -1.0
         self.root, self.split, self.sequences, self.max_frames = root, split, sequences, max_frames
+
+    def before_train(self, runner: Runner) -> None:
+        from dyenet.training.validation import choose_videos
+
+        choose_videos(self.root, self.split, self.sequences)  # what is missing is said now, not hours later
 
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from mmengine.optim import OptimWrapper
 from torch import nn
 
+from dyenet.errors import ConfigError
 from dyenet.registry import OPTIM_WRAPPERS
 
 Precision = Literal["auto", "float32", "bfloat16"]
@@ -30,7 +31,13 @@ class AutocastOptimWrapper(OptimWrapper):
 
 
 def optim_wrapper_config(config: dict[str, Any], precision: Precision) -> dict[str, Any]:
-    """The ``optim_wrapper`` block with its type chosen by ``precision`` ("auto" looks at the machine)."""
+    """The ``optim_wrapper`` block with its type chosen by ``precision`` ("auto" looks at the machine).
+
+    Raises ConfigError for any other precision.
+    """
+    if precision not in get_args(Precision):
+        allowed = ", ".join(map(repr, get_args(Precision)))
+        raise ConfigError(f"config key 'precision' is {precision!r}; it may be {allowed}")
     if precision == "auto":
         precision = "bfloat16" if machine_has_fast_bf16() else "float32"
     return {**config, "type": "AutocastOptimWrapper" if precision == "bfloat16" else "OptimWrapper"}

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 import torch.distributed as dist
@@ -111,16 +112,36 @@ def build_runner(
 
 
 def start_processes(launcher: Launcher) -> None:
-    """Joins the process group before the Runner is built: over gloo on CPUs, nccl on GPUs."""
+    """Joins the process group before the Runner is built: over gloo on CPUs, nccl on GPUs.
+
+    Raises ConfigError for a launcher that is not known, or for slurm outside of a Slurm task.
+    """
+    if launcher not in get_args(Launcher):
+        raise ConfigError(f"launcher is {launcher!r}; it may be {', '.join(get_args(Launcher))}")
     if launcher == "none" or dist.is_initialized():
         return
     if launcher == "slurm":
+        if "SLURM_PROCID" not in os.environ:
+            raise ConfigError("--launcher slurm, but this is no Slurm task; start it with srun")
         os.environ.setdefault("RANK", os.environ["SLURM_PROCID"])
         os.environ.setdefault("WORLD_SIZE", os.environ["SLURM_NTASKS"])
         os.environ.setdefault("LOCAL_RANK", os.environ.get("SLURM_LOCALID", "0"))
-    if torch.cuda.is_available():
-        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
+        os.environ.setdefault("MASTER_ADDR", _first_host(os.environ["SLURM_JOB_NODELIST"]))
+        # jobs that share a node meet at ports of their own
+        os.environ.setdefault("MASTER_PORT", str(20000 + int(os.environ["SLURM_JOB_ID"]) % 20000))
+    if torch.cuda.is_available():  # Slurm may show each process its own GPU only
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
     dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+
+
+def _first_host(nodes: str) -> str:
+    """The first host of a Slurm node list such as "node[3-5]", which ``scontrol`` can read."""
+    if not {"[", ","} & set(nodes):
+        return nodes
+    found = subprocess.run(
+        ["scontrol", "show", "hostnames", nodes], capture_output=True, text=True, check=True
+    )
+    return found.stdout.split()[0]
 
 
 def collate(clips: list[Clip]) -> dict[str, list[Clip]]:

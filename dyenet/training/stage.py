@@ -73,18 +73,28 @@ class Stage(BaseModel):
         log.pop("loss_zero", None)
         if not torch.isfinite(total):
             parts = ", ".join(f"{k} {float(v):.3g}" for k, v in losses.items() if k != "loss_zero")
-            names = ", ".join(self.sources[:12]) or "unknown files"
             raise DivergedError(
-                f"the loss is {float(total)} ({parts}) on the batch of {names}; lower the rate"
+                f"the loss is {float(total)} ({parts}) on the batch of {self._batch()}; lower the rate"
             )
         return total, log
+
+    def check_parameters(self) -> None:
+        """Raises DivergedError if the last step made a trained parameter NaN or infinite, though its loss was not."""
+        for name, parameter in self.named_parameters():
+            if parameter.requires_grad and not torch.isfinite(parameter).all():
+                raise DivergedError(
+                    f"{name} is not finite after the step on the batch of {self._batch()}; lower the rate"
+                )
+
+    def _batch(self) -> str:
+        return ", ".join(self.sources[:12]) or "unknown files"
 
     def after_step(self) -> None:
         """Called once after every optimiser step."""
 
 
 def sum_zero(module: nn.Module) -> Tensor:
-    """0 that depends on every trained parameter; finite whatever the parameters are."""
+    """0 that depends on every trained parameter (NaN where a parameter is not finite)."""
     terms = [p.flatten()[0] * 0 for p in module.parameters() if p.requires_grad]
     return torch.stack(terms).sum() if terms else torch.zeros((), requires_grad=True)
 
