@@ -3,4 +3,4 @@
 #     --set vsreid_multiscale.weights=FILE
 # Expected with the paper's training: 66.1 on DAVIS 2017 test-dev.
 _base_ = "vsreid_reid.py"
-inference = dict(vsreid=dict(flip=True, scales=(0.75, 1.0, 1.25)))
+inference = dict(vsreid=dict(flip=True, scales=[0.75, 1.0, 1.25]))

@@ -1,7 +1,7 @@
-# `small` trained jointly from random weights, in about an hour on two CPU cores.
-# Run: dyenet train dyenet/small_joint.py [--set data_root=DATA]
+# All of `small` trained jointly, end to end, from dyenet/small_heads.py.
+# Run: dyenet train dyenet/small_joint.py [--set data_root=DATA] [--set model.init_from=WEIGHTS]
 _base_ = [
-    "../_base_/models/small_bn.py",
+    "../_base_/models/small.py",
     "../_base_/inference/laptop.py",
     "../_base_/datasets/small_mix.py",
     "../_base_/schedules/small.py",
@@ -11,11 +11,12 @@ model = dict(
     _delete_=True,
     type="JointTraining",
     network={{_base_.model}},
-    init_from=None,  # the weights of the stage before, such as work_dirs/small_distill/final.safetensors
+    init_from="work_dirs/small_heads/final.safetensors",
     num_identities="auto",
     loss_weight=2.0,
     reid_weight=0.3,
     rpn_weight=1.0,
-    rois=dict(proposals=False, max_per_image=3),
+    rois=dict(proposals=False, max_per_image=1),
     recurrence=dict(dice_weight=0.5),
 )
+optim_wrapper = dict(optimizer=dict(lr=3e-4))

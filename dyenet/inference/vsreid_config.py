@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 
@@ -30,7 +30,7 @@ class VSReIDConfig:
     box_enlargement: float = 0.15
     streams: Literal["all", "rgb", "flow"] = "all"
     flip: bool = False
-    scales: tuple[float, ...] = (1.0,)
+    scales: list[float] = field(default_factory=lambda: [1.0])
     warp: Literal["bilinear", "fb_average"] = "bilinear"
     recovery_flow: Literal["next", "previous"] = "next"
     guide_enlargement: float = 0.0

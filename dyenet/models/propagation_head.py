@@ -85,7 +85,8 @@ class PropagationHead(nn.Module):
 
     ``mask_entry`` says how a mask enters the recurrence (facts D2): "gate" multiplies the first hidden state
     N_R(0, x_i) by it; "channel" also carries the mask as one more channel of the hidden state, so that it is
-    warped along and seen by N_R at every step. ``attention`` None leaves region attention out (Table 1).
+    warped along, seen by N_R at every step, and added to the logits by a learned weight: the head then learns
+    what to change about the warped mask. ``attention`` None leaves region attention out (Table 1).
     ``fine_scale`` 2 or 4 adds the finer output; 1 is the paper's.
     """
 
@@ -118,6 +119,8 @@ class PropagationHead(nn.Module):
         )
         self.attention = None if attention is None else RegionAttention(hidden_channels, rescale=attention)
         self.output = OutputNetwork(hidden_channels, output_channels)
+        if self.mask_channels:
+            self.mask_weight = nn.Parameter(torch.tensor(2.0))
         self.fine = (
             None
             if fine_scale == 1
@@ -146,7 +149,10 @@ class PropagationHead(nn.Module):
             attention = self.attention(warped_hidden[:, : self.memory_channels - self.mask_channels])
             attended = hidden * attention[:, None].to(hidden.dtype)
         features = self.output.features(attended)
-        logits = coarse = self.output.conv3(features)[:, 0]  # Eq. 2
+        coarse = self.output.conv3(features)[:, 0]  # Eq. 2
+        if self.mask_channels:
+            coarse = coarse + self.mask_weight * (2 * warped_hidden[:, -1] - 1)
+        logits = coarse
         if self.fine is not None:
             if fine_roi is None:
                 raise ValueError("this head has the finer output on and needs fine_roi")

@@ -5,13 +5,17 @@ Not in the papers, which start from ImageNet weights; it stands in where those c
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dyenet.data.output import atomic_path
 from dyenet.models.dyenet import DyeNet
 from dyenet.models.trunk import Trunk
 from dyenet.registry import MODELS
@@ -28,6 +32,8 @@ class TrunkDistillation(Stage):
 
     ``teacher`` is the config of any trunk (``ExternalTrunk`` for somebody else's module). It is no part of the
     saved weights. The channels' means and spreads are running averages over the first ``calibration`` batches.
+    ``cache``: a folder for the teacher's maps, float16, one file per picture. With a data set of a ``length``
+    that comes round several times, the teacher, which takes most of the time on a CPU, runs in the first only.
     """
 
     network: DyeNet
@@ -35,7 +41,9 @@ class TrunkDistillation(Stage):
     square: Tensor
     batches: Tensor
 
-    def __init__(self, *, teacher: Mapping[str, Any], calibration: int = 20, **stage: Any) -> None:
+    def __init__(
+        self, *, teacher: Mapping[str, Any], calibration: int = 20, cache: str | None = None, **stage: Any
+    ) -> None:
         super().__init__(**stage)
         for part in (self.network.rpn, self.network.reid_head, self.network.propagation_head):
             part.requires_grad_(False)
@@ -43,18 +51,36 @@ class TrunkDistillation(Stage):
         self._teacher = [built]  # in a list: not a submodule, so neither saved nor trained
         self.projection = nn.Conv2d(self.network.trunk.out_channels, built.out_channels, 1)
         self.calibration = calibration
+        self.cache = None if cache is None else Path(cache)
         self.register_buffer("mean", torch.zeros(built.out_channels))
         self.register_buffer("square", torch.zeros(built.out_channels))
         self.register_buffer("batches", torch.zeros((), dtype=torch.long))
 
     def losses(self, clips: list[Clip]) -> dict[str, Tensor]:
         device = self.mean.device
-        images = torch.cat([clip.frames for clip in clips]).to(device)
-        teacher = self._teacher[0].to(device)
-        with torch.no_grad():
-            target = self._standardised(teacher(images)[0].float())
+        images = torch.cat([clip.frames for clip in clips])
+        target = self._standardised(self._teach(images).to(device).float())
+        images = images.to(device)
         predicted = self.projection(self.network.trunk(images)[0])
         return {"loss_distill": F.mse_loss(predicted.float(), target)}
+
+    @torch.no_grad()
+    def _teach(self, images: Tensor) -> Tensor:
+        """The teacher's 1/8 maps of (B, 3, H, W) uint8, from the cache where it has them."""
+        teacher = self._teacher[0].to(self.mean.device)
+        if self.cache is None:
+            return teacher(images.to(self.mean.device))[0]
+        files = [
+            self.cache / f"{hashlib.sha256(image.numpy().tobytes()).hexdigest()}.npy" for image in images
+        ]
+        new = [i for i, file in enumerate(files) if not file.is_file()]
+        if new:
+            self.cache.mkdir(parents=True, exist_ok=True)
+            maps = teacher(images[new].to(self.mean.device))[0].half().cpu().numpy()
+            for i, features in zip(new, maps, strict=True):
+                with atomic_path(files[i]) as part, part.open("wb") as stream:
+                    np.save(stream, features)
+        return torch.stack([torch.from_numpy(np.load(file)) for file in files])
 
     def _standardised(self, features: Tensor) -> Tensor:
         if self.training and self.batches < self.calibration:

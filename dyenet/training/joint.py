@@ -125,7 +125,8 @@ class JointTraining(Stage):
         rows = batch.frame_rows(objects, frames)
         kept = [rows.new_zeros(0)]
         for row in range(len(batch.images)):
-            kept.append((rows == row).nonzero()[:, 0][: self.rois.max_per_image])
+            here = (rows == row).nonzero()[:, 0]
+            kept.append(here.roll(-row)[: self.rois.max_per_image])  # the objects take turns over the frames
         index = torch.cat(kept)
         parts = [(objects[index], frames[index], boxes[index])]
         if self.rois.proposals:
@@ -245,12 +246,16 @@ def mask_losses(logits: Tensor, target: Tensor, valid: Tensor, dice_weight: floa
 
 
 def deform_masks(masks: Tensor, owners: Sequence[int], generators: Sequence[torch.Generator]) -> Tensor:
-    """Each of ``masks`` (R, m, m) 0/1 is eroded by a cell, dilated by a cell, or left: the first mask is imperfect
-    at a retrieved starting point. A mask that erosion would empty is left.
+    """Each of ``masks`` (R, m, m) 0/1 is eroded by one or two cells, dilated by as much, or left: the first mask is
+    imperfect at a retrieved starting point. A mask that erosion would empty is left.
     """
-    draws = torch.stack([torch.rand((), generator=generators[owner]) for owner in owners]).to(masks.device)
-    dilated = F.max_pool2d(masks[:, None], 3, 1, 1)[:, 0]
-    eroded = 1 - F.max_pool2d(1 - masks[:, None], 3, 1, 1)[:, 0]
-    eroded = torch.where(eroded.flatten(1).any(1)[:, None, None], eroded, masks)
-    third = draws[:, None, None]
-    return torch.where(third < 1 / 3, eroded, torch.where(third < 2 / 3, dilated, masks))
+    draws = torch.stack([torch.randint(-2, 3, (), generator=generators[owner]) for owner in owners])
+    result = masks.clone()
+    for cells in (1, 2):
+        size = 2 * cells + 1
+        dilated = F.max_pool2d(masks[:, None], size, 1, cells)[:, 0]
+        eroded = 1 - F.max_pool2d(1 - masks[:, None], size, 1, cells)[:, 0]
+        result[draws == cells] = dilated[draws == cells]
+        kept = eroded.flatten(1).any(1).cpu() & (draws == -cells)
+        result[kept] = eroded[kept]
+    return result

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import torch
 
 from dyenet.config import configs_dir
 from dyenet.data.clips_files import save_sequence
@@ -22,14 +21,6 @@ FALLS = {
     "segmentation": ("loss", 0.8),
     "finetune": ("loss_remp", 0.9),
 }
-
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def trained(name: str, tmp_path: Path) -> Path:

@@ -116,7 +116,7 @@ def test_mirrored_patches_have_u_negated_and_come_back_the_right_way_round(video
 
 
 def test_scales_are_rounded_to_8k_plus_1_and_averaged(video):
-    carrier, network, _ = propagator(video, scales=(0.75, 1.0, 1.25))
+    carrier, network, _ = propagator(video, scales=[0.75, 1.0, 1.25])
     answers = iter((0.3, 0.6, 0.9))
     network.forward = lambda images, flow, guides, streams: (
         network.seen.append(guides.shape[-1]) or torch.full_like(guides, next(answers))

@@ -112,6 +112,16 @@ def test_the_mask_rides_along_as_a_channel():
     assert torch.allclose(output.hidden[:, -1], output.logits.sigmoid())
 
 
+def test_the_warped_mask_is_where_the_logits_start_from():
+    propagation = head(mask_entry="channel")
+    torch.nn.init.zeros_(propagation.output.conv3.weight)
+    torch.nn.init.zeros_(propagation.output.conv3.bias)
+    hidden = torch.randn(1, 17, 14, 14)
+    hidden[:, -1] = (hidden[:, -1] > 0).float()
+    logits = propagation(torch.randn(1, 8, 14, 14), hidden).logits
+    assert torch.equal(logits > 0, hidden[:, -1] == 1)
+
+
 def test_without_attention_the_hidden_state_goes_to_the_output_as_it_is():
     plain = head(attention=None)
     output = plain(torch.randn(1, 8, 14, 14), torch.randn(1, 16, 14, 14))

@@ -1,8 +1,8 @@
 # What `small` is trained on: DAVIS 2016 train, composites of it and of photos with masks, deformed photos.
 # Set data_root to where the data lies (docs/data.md says what must be below it).
 data_root = "../shared/data"
-clip = dict(size=(224, 352), num_frames=4, length=1000000)
-photos = [f"{data_root}/static/ccp", f"{data_root}/static/horses"]
+clip = dict(size=(224, 352), num_frames=8, length=1000000)
+photos = [f"{data_root}/static/ccp", f"{data_root}/static/horses", f"{data_root}/static/coco128"]
 davis = dict(root=f"{data_root}/davis2016", split="train")
 train_dataloader = dict(
     batch_size=2,
@@ -11,7 +11,7 @@ train_dataloader = dict(
     dataset=dict(
         type="MixedClips",
         length=1000000,
-        weights=[0.5, 0.35, 0.15],
+        weights=[0.45, 0.4, 0.15],
         datasets=[
             dict(type="VideoClips", **davis, **clip),
             dict(

@@ -8,3 +8,4 @@ model = dict(
     init_from=None,
     num_identities="auto",
 )
+train_dataloader = dict(dataset=dict(num_scenes=2))
