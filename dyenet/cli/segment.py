@@ -90,8 +90,9 @@ def segment(
 ) -> None:
     """Segment the objects of a video from their masks in one frame (or in several).
 
-    Writes DIR/masks/<frame>.png (palette PNGs, the ids of MASKS), DIR/overlay.mp4 and DIR/run.json; with --online
-    also the tuned network, DIR/online.safetensors.
+    Writes DIR/masks/<frame>.png (palette PNGs, the ids of MASKS), DIR/overlay.mp4 and DIR/run.json; with
+    --schedule checkpointed also DIR/rounds.png, a picture of its rounds; with --online also the tuned network,
+    DIR/online.safetensors.
     """
     check_output(out, masks, overwrite=overwrite)
     from dyenet.data.masks import read_given_masks
@@ -120,6 +121,10 @@ def segment(
             with atomic_path(out / TUNED) as part:
                 part.write_bytes(tuned_weights)
         write_frames(result, frames, out, bars, overlay=overlay)
+    if result.checkpointed_rounds:
+        from dyenet.visualization.rounds import draw_rounds
+
+        draw_rounds(result.checkpointed_rounds, len(frames), out / "rounds.png")
     report = run_report(loaded, frames, result, video=video, masks=masks, seconds=time.perf_counter() - start)
     write_json(out / "run.json", report)  # the last file: a folder that has it is whole
     print(summary(report, out))
@@ -149,7 +154,8 @@ def check_output(out: Path, masks: Path, *, overwrite: bool) -> None:
 
 def clear_result(out: Path) -> None:
     """Removes what an earlier run wrote into ``out``, and nothing else; ``run.json`` first."""
-    for old in [out / "run.json", out / "overlay.mp4", out / TUNED, *sorted((out / "masks").glob("*.png"))]:
+    named = [out / name for name in ("run.json", "overlay.mp4", "rounds.png", TUNED)]
+    for old in [*named, *sorted((out / "masks").glob("*.png"))]:
         old.unlink(missing_ok=True)
     (out / "masks").mkdir(parents=True, exist_ok=True)
 

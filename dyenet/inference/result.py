@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dyenet.inference.checkpointed import CheckpointedResult
+from dyenet.inference.checkpointed import CheckpointedResult, Round
 from dyenet.inference.config import MergingConfig
 from dyenet.inference.iterative import IterativeResult
 from dyenet.inference.merging import merge_labels, merge_probabilities
@@ -21,6 +21,7 @@ class SegmentationResult:
 
     ``size`` and ``working_size`` are (H, W) of the video and of the frames that were worked on.
     ``starting_points`` are those that were retrieved, by round; their boxes, too, are in working frames.
+    ``checkpointed_rounds`` are those of VS-ReID's schedule (``visualization.rounds`` draws them), none of DyeNet's.
     """
 
     def __init__(
@@ -34,8 +35,10 @@ class SegmentationResult:
         given: Mapping[tuple[int, int], NDArray[np.bool_]],
         stopwatch: Stopwatch,
         starting_points: Sequence[Sequence[StartingPoint]] = (),
+        checkpointed_rounds: Sequence[Round] = (),
     ) -> None:
         self.tubes, self.report, self.starting_points = tubes, report, starting_points
+        self.checkpointed_rounds = checkpointed_rounds
         self.size, self.working_size = size, working_size
         self._merging, self._given, self._stopwatch = merging, given, stopwatch
 

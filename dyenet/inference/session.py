@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from dyenet.errors import InputError
 from dyenet.inference.adapters import Adapters, build_adapters
-from dyenet.inference.checkpointed import run_checkpointed
+from dyenet.inference.checkpointed import Round, run_checkpointed
 from dyenet.inference.config import InferenceConfig
 from dyenet.inference.iterative import run_iterative
 from dyenet.inference.loading import Model
@@ -112,19 +112,22 @@ class VideoSession:
             retriever=adapters.retriever,
             progress=self._progress,
         )
+        checkpointed_rounds: list[Round] = []
         if self.config.schedule == "iterative":
             done = run_iterative(config=self.config, stopwatch=self._stopwatch, **common)
             tubes, report = done.tubes, iterative_report(done)
             points = [r.retrieved for r in done.rounds]
         else:
-            with self._stopwatch("checkpointed"):
+            with self._stopwatch("retrieve"):
                 templates = initial_templates(given, adapters.retriever)
-                checkpointed = run_checkpointed(
-                    image_size=self._working.size,
-                    templates=templates,
-                    config=self.config.checkpointed,
-                    **common,
-                )
+            checkpointed = run_checkpointed(
+                image_size=self._working.size,
+                templates=templates,
+                config=self.config.checkpointed,
+                stopwatch=self._stopwatch,
+                **common,
+            )
+            checkpointed_rounds = checkpointed.rounds
             tubes, report = checkpointed.tubes, checkpointed_report(checkpointed, templates)
             points = [[t.start for tube in tubes.values() for t in tube.tracklets if not t.start.given]]
         report = {
@@ -142,6 +145,7 @@ class VideoSession:
             given=dict(self._given),
             stopwatch=self._stopwatch,
             starting_points=points,
+            checkpointed_rounds=checkpointed_rounds,
         )
 
     def close(self) -> None:

@@ -98,6 +98,9 @@ def test_checkpointed_schedule_and_smaller_frames(done, tmp_path):
     report = json.loads((tmp_path / "out" / "run.json").read_text())
     assert report["schedule"] == "checkpointed"
     assert report["config"]["inference"]["max_size"] == 48
+    assert {"propagate", "retrieve"} <= set(report["seconds"])
+    with Image.open(tmp_path / "out" / "rounds.png") as image:
+        assert min(image.size) > 100
     assert not (tmp_path / "out" / "overlay.mp4").exists()
     with Image.open(tmp_path / "out" / "masks" / "f03.png") as image:
         assert image.size == (WIDTH, HEIGHT)
@@ -105,7 +108,7 @@ def test_checkpointed_schedule_and_smaller_frames(done, tmp_path):
 
 def test_overwrite_leaves_nothing_of_the_earlier_result_and_all_else(tmp_path):
     (tmp_path / "masks").mkdir()
-    for name in ("masks/old.png", "masks/notes.txt", "run.json", "overlay.mp4", "mine.png"):
+    for name in ("masks/old.png", "masks/notes.txt", "run.json", "overlay.mp4", "rounds.png", "mine.png"):
         (tmp_path / name).write_text("x")
     clear_result(tmp_path)
     left = sorted(str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file())

@@ -44,7 +44,7 @@ class FasterRCNN(nn.Module):
     ``model.``), or the config block of a trunk, whose 1/8 map is used with anchors of ``sizes`` pixels a side.
     ``person_class``: which class is people, if one is (1 in COCO). Frames are resized so that the shorter side is
     ``short_side`` pixels and the longer at most ``long_side``. ``representation`` is the width of the box head;
-    ``nms_iou`` of the boxes that come out.
+    ``nms_iou`` of the boxes that come out; ``rois_per_image`` the box head is trained on.
     """
 
     def __init__(
@@ -58,12 +58,15 @@ class FasterRCNN(nn.Module):
         short_side: int = 600,
         long_side: int = 1000,
         nms_iou: float = 0.5,
+        rois_per_image: int = 512,
     ) -> None:
         super().__init__()
         if person_class is not None and not 1 <= person_class < num_classes:
             raise ConfigError(f"person_class is {person_class}, but the classes are 1 to {num_classes - 1}")
         self.person_class, self.nms_iou = person_class, nms_iou
-        options: dict[str, Any] = dict(min_size=short_side, max_size=long_side)
+        options: dict[str, Any] = dict(
+            min_size=short_side, max_size=long_side, box_batch_size_per_image=rois_per_image
+        )
         if backbone == "resnet50_fpn":
             body: nn.Module = resnet_fpn_backbone(
                 backbone_name="resnet50", weights=None, norm_layer=FrozenBatchNorm2d, trainable_layers=5
