@@ -19,4 +19,6 @@ model = dict(
     rois=dict(proposals=False, max_per_image=1),
     recurrence=dict(dice_weight=0.5),
 )
-optim_wrapper = dict(optimizer=dict(lr=3e-4))
+optim_wrapper = dict(
+    optimizer=dict(lr=6e-4), paramwise_cfg=dict(custom_keys={"network.trunk": dict(lr_mult=0.3)})
+)

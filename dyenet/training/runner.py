@@ -26,6 +26,7 @@ from dyenet.structures import Clip
 from dyenet.training import baselines, distillation, hooks, joint, proposals, segmentation  # noqa: F401  (registers them)
 from dyenet.training.checkpoints import find_latest, read_checkpoint, write_atomically
 from dyenet.training.optim import optim_wrapper_config
+from dyenet.training.progress import ProgressBarHook
 
 Launcher = Literal["none", "pytorch", "slurm"]
 
@@ -75,7 +76,7 @@ def build_runner(
         assert dataset is not None
     if cfg.model.get("num_identities") == "auto":
         cfg.model.num_identities = dataset.num_identities
-    custom = [dict(type="StepHook"), *cfg.custom_hooks]
+    custom = [dict(type="StepHook"), dict(type="ProgressBarHook"), *cfg.custom_hooks]
     loader = {**cfg.train_dataloader.to_dict(), "dataset": dataset}
     return TrainingRunner(
         model=cfg.model.to_dict(),
@@ -176,6 +177,9 @@ class TrainingRunner(Runner):
             return super().train()
         finally:
             torch.set_flush_denormal(False)
+            for hook in self.hooks:
+                if isinstance(hook, ProgressBarHook):
+                    hook.close()
 
     @master_only
     def save_checkpoint(self, out_dir: str, filename: str, **_: Any) -> None:

@@ -137,3 +137,13 @@ def test_a_slurm_task_finds_its_rank_and_where_to_meet(tmp_path, monkeypatch):
     assert backends == ["gloo"]
     found = [os.environ[n] for n in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")]
     assert found == ["5", "8", "1", "node3", "21234"]
+
+
+def test_a_terminal_shows_a_bar_with_the_speed_and_the_time_left(tmp_path, monkeypatch, capfd):
+    monkeypatch.setenv("TTY_COMPATIBLE", "1")
+    monkeypatch.setenv("COLUMNS", "120")
+    train("debug/joint.py", work_dir=tmp_path / "bar", overrides=[*TINY, "max_iters=2"])
+    shown = capfd.readouterr().err
+    assert "2/2" in shown
+    assert "images/s" in shown
+    assert "left" in shown
