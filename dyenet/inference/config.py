@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from dyenet.errors import ConfigError
 from dyenet.inference.checkpointed_config import CheckpointedConfig
 from dyenet.inference.vsreid_config import VSReIDConfig
 
@@ -100,9 +101,19 @@ class ExpansionConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class IterativeConfig:
-    """Sec. 3.3 (D13): rounds end when one finds nothing new, adds no template, or is the last of ``max_rounds``."""
+    """Sec. 3.3 (D13): rounds end when one finds nothing new, adds no template, or is the last of ``max_rounds``.
+
+    The given masks are propagated in the first round, so there must be one. Raises ConfigError.
+    """
 
     max_rounds: int = 3
+
+    def __post_init__(self) -> None:
+        if self.max_rounds < 1:
+            raise ConfigError(
+                f"inference.iterative.max_rounds is {self.max_rounds}; it must be at least 1 (for propagation alone, "
+                "set inference.schedule=checkpointed and inference.checkpointed.max_rounds=0)"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

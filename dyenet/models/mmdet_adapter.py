@@ -11,6 +11,8 @@ from __future__ import annotations
 import sys
 import types
 from collections.abc import Sequence
+from importlib.machinery import ModuleSpec
+from importlib.util import find_spec
 from typing import Any
 
 import torch
@@ -27,6 +29,10 @@ from dyenet.registry import MODELS
 
 class _Operators(types.ModuleType):
     """Stands in for mmcv's compiled module ``mmcv._ext``."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.__spec__ = ModuleSpec(name, None)  # mmengine asks for it
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
@@ -67,11 +73,15 @@ class _Operators(types.ModuleType):
 
 def mmdet_models() -> Any:
     """mmdetection's ``MODELS`` registry, with DyeNet in it; raises ConfigError where mmdet is not installed."""
-    sys.modules.setdefault("mmcv._ext", _Operators("mmcv._ext"))
+    served = "mmcv._ext" not in sys.modules and find_spec("mmcv._ext") is None
+    if served:
+        sys.modules["mmcv._ext"] = _Operators("mmcv._ext")
     try:
         import mmdet.models  # noqa: F401  (registers them)
         from mmdet.registry import MODELS as MMDET_MODELS
     except ImportError as error:
+        if served:
+            del sys.modules["mmcv._ext"]
         raise ConfigError(
             f"this config needs mmdetection, which is not installed ({error}); pip install 'dyenet[mmdet]'"
         ) from error

@@ -150,7 +150,8 @@ def test_ctrl_c_leaves_finished_frames_whole(tmp_path):
     make_clip(tmp_path, frames=20)
     out = tmp_path / "out"
     slowed = (
-        "import sys, time\n"
+        "import signal, sys, time\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a background job's children ignore it
         "from dyenet.inference.result import SegmentationResult\n"
         "labels = SegmentationResult.labels\n"
         "SegmentationResult.labels = lambda self, frame: (time.sleep(0.2), labels(self, frame))[1]\n"

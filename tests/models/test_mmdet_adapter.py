@@ -1,3 +1,4 @@
+import importlib.util
 import subprocess
 import sys
 
@@ -31,6 +32,16 @@ def test_without_mmdet_the_error_says_what_to_install():
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert out.startswith("ConfigError")
     assert "dyenet[mmdet]" in out
+
+
+def test_mmengine_finds_the_operators_that_are_served(monkeypatch):
+    monkeypatch.setitem(sys.modules, "mmcv._ext", _Operators("mmcv._ext"))
+    assert importlib.util.find_spec("mmcv._ext") is not None
+
+
+@pytest.mark.skipif(installed(), reason="mmdetection is installed")
+def test_without_mmdet_nothing_is_left_in_place_of_the_operators():
+    assert "mmcv._ext" not in sys.modules
 
 
 def test_nms_is_served_and_the_rest_says_that_it_is_not():
