@@ -72,7 +72,11 @@ def apply_overrides(config: Config, overrides: Sequence[str]) -> None:
         *parents, leaf = key.strip().split(".")
         for depth, name in enumerate(parents):
             node = _child(node, name, ".".join(parents[: depth + 1]))
-        _child(node, leaf, key)
+        if parents[-1:] == ["flow"]:  # its arguments depend on its type, and are checked when it is built
+            if leaf == "type" and node.get("type") != value:
+                node.clear()
+        else:
+            _child(node, leaf, key)
         node[int(leaf) if isinstance(node, list) else leaf] = value
 
 
@@ -111,4 +115,17 @@ def build(cls: type[T], values: Mapping[str, Any] | None, where: str = "") -> T:
         elif typing.get_origin(hint) is typing.Literal and value not in typing.get_args(hint):
             allowed = ", ".join(map(repr, typing.get_args(hint)))
             raise ConfigError(f"config key '{where}{key}' is {value!r}; it may be {allowed}")
+        elif not _fits(value, hint):
+            name = getattr(hint, "__name__", None) if isinstance(hint, type) else str(hint)
+            raise ConfigError(f"config key '{where}{key}' is {value!r}; it must be {name}")
     return cls(**values)
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Whether a plain value is of a plain type; other types are not looked at."""
+    kinds = typing.get_args(hint) or (hint,)
+    if not set(kinds) <= {int, float, bool, str, type(None)}:
+        return True
+    if isinstance(value, bool) or not isinstance(value, int):
+        return type(value) in kinds
+    return int in kinds or float in kinds

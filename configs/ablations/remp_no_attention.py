@@ -1,5 +1,6 @@
 # Re-MP without region attention (DyeNet Tables 1 and 3, "No attention"): a network trained without it.
-# Train: dyenet train CONFIG --set model.propagation_head.attention=None, then
+# Train: dyenet train CONFIG --set model.network.propagation_head.attention=None
+#     --set model.init_parts="['trunk', 'rpn', 'reid_head']", then
 # Run: dyenet experiment table1 --dataset davis2017 --root DAVIS --split val --out DIR
 #     --set remp_no_attention.weights=FILE
 # Expected with the paper's training: G 67.5 on DAVIS 2017 val.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from importlib.metadata import version
 from pathlib import Path
@@ -65,8 +65,11 @@ def segment(
         str, typer.Option(metavar="NAME|FILE", help="small, r50, r101, or a .safetensors file.")
     ] = "small",
     schedule: Annotated[
-        Schedule, typer.Option(help="DyeNet's rounds (iterative) or VS-ReID's (checkpointed).")
-    ] = Schedule.ITERATIVE,
+        Schedule | None,
+        typer.Option(
+            help="DyeNet's rounds (iterative) or VS-ReID's (checkpointed).", show_default="the model's own"
+        ),
+    ] = None,
     device: Device = "auto",
     dtype: Dtype = "auto",
     max_size: Annotated[
@@ -75,7 +78,7 @@ def segment(
             min=32,
             metavar="PIXELS",
             help="Work on frames shrunk to this longer side; masks still come out at full size.",
-            show_default="full size",
+            show_default="the model's own; small: 640",
         ),
     ] = None,
     online: Annotated[
@@ -94,7 +97,7 @@ def segment(
     --schedule checkpointed also DIR/rounds.png, a picture of its rounds; with --online also the tuned network,
     DIR/online.safetensors.
     """
-    check_output(out, masks, overwrite=overwrite)
+    check_output(out, [video, masks], overwrite=overwrite)
     from dyenet.data.masks import read_given_masks
     from dyenet.data.output import atomic_path
     from dyenet.data.video_io import open_video
@@ -104,9 +107,9 @@ def segment(
     start = time.perf_counter()
     frames = open_video(video)
     given = read_given_masks(masks, frames)
-    settings = [f"inference.schedule={schedule}", *(set_ or [])]
-    if max_size is not None:
-        settings.append(f"inference.max_size={max_size}")
+    settings = [f"inference.schedule={schedule}"] if schedule is not None else []
+    settings += [f"inference.max_size={max_size}"] if max_size is not None else []
+    settings += set_ or []
     loaded = load_model(model, device=device, dtype=dtype, overrides=settings, fuse=not online)
     tuned = tune(loaded, frames, given, online_iterations) if online else None
     if tuned is not None:
@@ -141,15 +144,18 @@ def tune(model: Model, frames: Video, given: dict[int, IndexMask], iterations: i
         return tuned, (Path(scratch) / "final.safetensors").read_bytes()
 
 
-def check_output(out: Path, masks: Path, *, overwrite: bool) -> None:
+def check_output(out: Path, inputs: Sequence[Path], *, overwrite: bool) -> None:
     """Raises InputError unless a result may be written to ``out`` (which may not exist yet)."""
     from dyenet.data.output import require_empty
 
     require_empty(out, overwrite=overwrite)
-    if masks.resolve().is_relative_to((out / "masks").resolve()):
-        raise InputError(
-            f"{masks} lies in {out / 'masks'}, which this run would write over; give another --out"
-        )
+    for path in inputs:
+        if path.resolve().is_relative_to((out / "masks").resolve()):
+            raise InputError(
+                f"{path} lies in {out / 'masks'}, which this run would write over; give another --out"
+            )
+        if path.resolve() == (out / "overlay.mp4").resolve():
+            raise InputError(f"{path} would be replaced by this run's overlay; give another --out")
 
 
 def clear_result(out: Path) -> None:

@@ -233,7 +233,8 @@ class SyntheticClips(ClipDataset):
 class MixedClips(Dataset[Clip]):
     """Clips of several data sets, drawn with ``weights``; each keeps identities of its own.
 
-    ``datasets``: configs or data sets. Item ``index`` is item ``index`` (modulo its length) of the drawn one.
+    ``datasets``: configs or data sets; ``common`` is what every config among them is given besides. Item ``index``
+    is item ``index`` (modulo its length) of the drawn one.
     """
 
     def __init__(
@@ -241,13 +242,16 @@ class MixedClips(Dataset[Clip]):
         *,
         datasets: Sequence[Any],
         weights: Sequence[float] | None = None,
+        common: Mapping[str, Any] | None = None,
         length: int = 100_000,
         seed: int = 0,
     ) -> None:
         weights = [1.0] * len(datasets) if weights is None else weights
         if len(weights) != len(datasets) or not datasets or min(weights) < 0 or sum(weights) <= 0:
             raise ConfigError(f"MixedClips: weights {list(weights)} do not fit {len(datasets)} datasets")
-        self.datasets = [DATASETS.build(d) if isinstance(d, Mapping) else d for d in datasets]
+        self.datasets = [
+            DATASETS.build({**(common or {}), **d}) if isinstance(d, Mapping) else d for d in datasets
+        ]
         self.weights = np.asarray(weights, float) / np.sum(weights)
         self.length, self.seed = length, seed
         self.offsets = np.cumsum([0, *(d.num_identities for d in self.datasets)])

@@ -150,7 +150,7 @@ def run(
     mine = sorted(videos.sequences, key=lambda s: -len(videos.frame_names(s)))[rank::world_size]
     for number, sequence in enumerate(mine, start=1):
         model = source.model(sequence)
-        key = run_key(model, videos)
+        key = run_key(model, videos, sequence)
         record = finished(out, videos, sequence, key)
         before = " (done before)" if record else ""
         record = record or run_sequence(model, videos, sequence, out, key)
@@ -158,9 +158,8 @@ def run(
         console.print(f"{Path(config).stem} {number}/{len(mine)} {sequence}: {speed:.3f} s per frame{before}")
     if rank != 0:
         return None
-    records = {s: _wait_for(out, videos, s, run_key(source.model(s), videos)) for s in videos.sequences}
-    has_truth = any(len(videos.annotations(s)) > 1 for s in videos.sequences)
-    scores = score(videos, out / "masks") if has_truth else None
+    records = {s: _wait_for(out, videos, s, run_key(source.model(s), videos, s)) for s in videos.sequences}
+    scores = score(videos, out / "masks") if has_truth(videos) else None
     result = BenchmarkResult(source.description(), scores, records)
     about = {"config": config, "weights": result.weights, "dataset": dataset, "split": split}
     _write(out / "benchmark.json", {**about, "device": device, **result.to_json()})
@@ -172,14 +171,23 @@ def run(
     return result
 
 
-def run_key(model: Model, dataset: VideoDataset) -> str:
-    """A hash of all that decides a result: weights, model, settings, number format and data set."""
+def has_truth(dataset: VideoDataset) -> bool:
+    """Whether any frame is annotated beyond those whose masks a run is given."""
+    return any(len(dataset.annotations(s)) > max(1, len(dataset.first_masks(s))) for s in dataset.sequences)
+
+
+def run_key(model: Model, dataset: VideoDataset, sequence: str) -> str:
+    """A hash of all that decides a result: weights, model, settings, number format, data set and given masks."""
+    given = hashlib.sha256()
+    for frame, mask in sorted(dataset.first_masks(sequence).items()):
+        given.update(f"{frame} {mask.shape}".encode() + mask.tobytes())
     about = {
         "weights": model.weights.get("sha256"),
         "model": model.config.model,
         "inference": dataclasses.asdict(model.inference),
         "dtype": str(model.dtype),
         "dataset": [dataset.name, dataset.split],
+        "given": given.hexdigest(),
     }
     return hashlib.sha256(json.dumps(about, sort_keys=True, default=str).encode()).hexdigest()
 

@@ -12,9 +12,9 @@ from rich.console import Console
 from dyenet.data.dataset import VideoDataset
 from dyenet.data.output import atomic_path
 from dyenet.data.readers import open_dataset
-from dyenet.errors import DyeNetError, InputError
+from dyenet.errors import ConfigError, InputError, WeightsError
 from dyenet.evaluation.attributes import CATEGORIES, attributes_of, categorise
-from dyenet.evaluation.benchmarking import BenchmarkResult, run
+from dyenet.evaluation.benchmarking import BenchmarkResult, has_truth, run
 from dyenet.evaluation.plots import plot_attributes, plot_sequence
 from dyenet.evaluation.published import (
     JFG,
@@ -129,7 +129,7 @@ def experiment(
         raise InputError(f"there is no experiment {name!r}; there are {', '.join(EXPERIMENTS)}")
     chosen, out = EXPERIMENTS[name], Path(out)
     videos = open_dataset(dataset, root, split)
-    if all(len(videos.annotations(s)) < 2 for s in videos.sequences):
+    if not has_truth(videos):
         raise InputError(f"{dataset} {split} has no truth beyond its first frames; take another split")
     results: dict[str, BenchmarkResult] = {}
     failures: dict[str, str] = {}
@@ -146,7 +146,10 @@ def experiment(
                 dtype=dtype,
                 overrides=overrides_of(config, overrides),
             )
-        except DyeNetError as error:
+        except (
+            ConfigError,
+            WeightsError,
+        ) as error:  # the same on every process, unlike a video that cannot be read
             failures[row] = str(error)
             continue
         if result is None:

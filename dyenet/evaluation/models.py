@@ -30,7 +30,11 @@ class ModelSource:
         weights: str | None = config
         if config not in NAMED and Path(config).suffix != ".safetensors":
             loaded = load_config(config)
-            self._wanted = {**(loaded.get("model") or {}), **(loaded.get("requires") or {})}
+            block = loaded.get("model") or {}
+            self._wanted = {
+                **block.get("network", block),
+                **(loaded.get("requires") or {}),
+            }  # or of a training
             settings = [*_flat(loaded.get("inference") or {}), *settings]
             weights = loaded.get("weights") or (Path(config).stem if Path(config).stem in NAMED else None)
         weights = given[-1] if given else weights

@@ -100,7 +100,7 @@ class VideoSession:
         if self._adapters is None:
             self._adapters = build_adapters(self.model, self._working, self.config, self._stopwatch)
         adapters = self._adapters
-        self._stopwatch.seconds.clear()
+        self._stopwatch.seconds = {}  # the last result keeps its own
         given = [
             StartingPoint(object_id, frame, self._patch(mask, adapters.mask_size), given=True)
             for (frame, object_id), mask in sorted(self._given.items(), key=lambda item: item[0])

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch import Tensor, nn
-from torchvision.ops import roi_align
 
 from dyenet.models.propagation_head import PropagationHead, PropagationOutput
 from dyenet.models.proposals import ProposalNetwork, Proposals
 from dyenet.models.reid_head import ReIDHead
+from dyenet.models.roi_align import roi_align
 from dyenet.models.trunk import Trunk
 from dyenet.registry import MODELS
 from dyenet.structures import FrameFeatures
@@ -91,7 +90,4 @@ def _roi_align(maps: Tensor, boxes: Tensor, rows: Tensor, size: int, scale: floa
     # With the symmetric padding of every trunk here, cell k is centred on pixel k/scale, while RoIAlign takes it to
     # be half a cell further. Left alone, features lie 3.5 pixels off the masks, and masks creep along when
     # propagated; so boxes are moved by as much.
-    rois = torch.cat([rows[:, None].float(), boxes.float() + (0.5 / scale - 0.5)], dim=1)
-    if maps.dtype == torch.bfloat16:  # torchvision's kernels know no bf16
-        return roi_align(maps.float(), rois, size, scale, sampling_ratio=2, aligned=True).to(maps.dtype)
-    return roi_align(maps, rois.to(maps.dtype), size, scale, sampling_ratio=2, aligned=True)
+    return roi_align(maps, boxes.float() + (0.5 / scale - 0.5), rows, size, scale)

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 from torchvision.ops import roi_align
 
 from dyenet.config import build
@@ -108,14 +108,14 @@ class PropagationTraining(Stage):
         if start_flow is not None:
             propagation.start_flow_from_rgb(start_flow)
         trained = {"rgb": propagation.rgb, "flow": propagation.flow, "joint": propagation}[streams]
-        train_only(self.network, trained)
+        self.train_only(trained)
 
     def losses(self, clips: list[Clip]) -> dict[str, Tensor]:
         network = self.network.propagation
         batch = ClipBatch.collate(clips, network.mean.device)
         objects, frames = self.guides.draw(batch, first_frame=0 if self.streams == "rgb" else 1)
         if not len(objects):
-            return {"loss_mask": batch.masks.new_zeros(())}
+            return {"loss_mask": mean_over_processes(batch.masks.new_zeros(()), 0)}
         images, flow, guides, boxes = self.patches(batch, objects, frames)
         names = network.streams if self.streams == "joint" else (self.streams,)
         log_probabilities = network.fuse(network.logits(images, flow, guides, names))
@@ -159,7 +159,7 @@ class MSKTraining(Stage):
         batch = ClipBatch.collate(clips, self.network.mean.device)
         objects, frames = self.guides.draw(batch, first_frame=0)
         if not len(objects):
-            return {"loss_mask": batch.masks.new_zeros(())}
+            return {"loss_mask": mean_over_processes(batch.masks.new_zeros(()), 0)}
         rows = batch.frame_rows(objects, frames)
         guides = self.guides.worn(batch, objects, frames)
         logits = self.network.logits(batch.images[rows].float(), guides)
@@ -178,7 +178,7 @@ class DetectorTraining(Stage):
         self.min_area = min_area
         if not isinstance(self.network.detector, FasterRCNN):
             raise ConfigError("DetectorTraining needs a network with a FasterRCNN as its detector")
-        train_only(self.network, self.network.detector)
+        self.train_only(self.network.detector)
 
     def losses(self, clips: list[Clip]) -> dict[str, Tensor]:
         assert isinstance(self.network.detector, FasterRCNN)
@@ -214,7 +214,7 @@ class IdentificationTraining(Stage):
         self.people, self.jitter, self.min_area = people, jitter, min_area
         self.oim = OIMLoss(num_identities=num_identities, embedding_dim=net.embedding_dim, **(oim or {}))
         self._pending: list[tuple[Tensor, Tensor]] = []
-        train_only(self.network, net)
+        self.train_only(net)
 
     @property
     def trained(self) -> IdentificationNet:
@@ -227,7 +227,7 @@ class IdentificationTraining(Stage):
         batch = ClipBatch.collate(clips, self.network.propagation.mean.device)
         objects, frames = (batch.areas >= self.min_area).nonzero(as_tuple=True)
         if not len(objects):
-            return {"loss_reid": batch.masks.new_zeros(())}
+            return {"loss_reid": mean_over_processes(batch.masks.new_zeros(()), 0)}
         owners = batch.clip[objects].tolist()
         boxes = jitter_boxes(batch.boxes[objects, frames], owners, batch.generators, self.jitter)
         embeddings = self.trained(batch.images, boxes, batch.frame_rows(objects, frames))
@@ -245,13 +245,6 @@ class IdentificationTraining(Stage):
         ]
         self.oim.update(torch.cat(embeddings), torch.cat(labels))
         self._pending.clear()
-
-
-def train_only(network: nn.Module, part: nn.Module | None) -> None:
-    """Everything of the network but ``part`` gets no gradient."""
-    network.requires_grad_(False)
-    if part is not None:
-        part.requires_grad_(True)
 
 
 def cut(maps: Tensor, boxes: Tensor, rows: Tensor, size: int) -> Tensor:

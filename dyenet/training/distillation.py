@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+from mmengine.dist import all_reduce
 from torch import Tensor, nn
 
 from dyenet.data.output import atomic_path
@@ -52,6 +53,7 @@ class TrunkDistillation(Stage):
         self.projection = nn.Conv2d(self.network.trunk.out_channels, built.out_channels, 1)
         self.calibration = calibration
         self.cache = None if cache is None else Path(cache)
+        self._teacher_id = repr(sorted(teacher.items())).encode()
         self.register_buffer("mean", torch.zeros(built.out_channels))
         self.register_buffer("square", torch.zeros(built.out_channels))
         self.register_buffer("batches", torch.zeros((), dtype=torch.long))
@@ -70,9 +72,8 @@ class TrunkDistillation(Stage):
         teacher = self._teacher[0].to(self.mean.device)
         if self.cache is None:
             return teacher(images.to(self.mean.device))[0]
-        files = [
-            self.cache / f"{hashlib.sha256(image.numpy().tobytes()).hexdigest()}.npy" for image in images
-        ]
+        keys = [hashlib.sha256(self._teacher_id + image.numpy().tobytes()).hexdigest() for image in images]
+        files = [self.cache / f"{key}.npy" for key in keys]
         new = [i for i, file in enumerate(files) if not file.is_file()]
         if new:
             self.cache.mkdir(parents=True, exist_ok=True)
@@ -85,8 +86,10 @@ class TrunkDistillation(Stage):
     def _standardised(self, features: Tensor) -> Tensor:
         if self.training and self.batches < self.calibration:
             share = 1 / (int(self.batches) + 1)
-            self.mean.lerp_(features.mean((0, 2, 3)), share)
-            self.square.lerp_(features.square().mean((0, 2, 3)), share)
+            moments = torch.stack([features.mean((0, 2, 3)), features.square().mean((0, 2, 3))])
+            all_reduce(moments, "mean")
+            self.mean.lerp_(moments[0], share)
+            self.square.lerp_(moments[1], share)
             self.batches += 1
         spread = (self.square - self.mean.square()).clamp(min=1e-4).sqrt()
         return ((features - self.mean[:, None, None]) / spread[:, None, None]).clamp(*CLAMP)

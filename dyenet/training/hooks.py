@@ -39,7 +39,9 @@ class StepHook(Hook):
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
         seed = np.random.SeedSequence([runner.seed, runner.iter, runner.rank]).generate_state(1)[0]
         torch.manual_seed(int(seed))
-        self._started = time.perf_counter()
+
+    def before_train(self, runner: Runner) -> None:
+        self._since = time.perf_counter()
 
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
@@ -47,7 +49,7 @@ class StepHook(Hook):
         if runner.optim_wrapper.should_update():
             stage_of(runner).after_step()
         images = sum(len(clip.frames) for clip in data_batch["clips"]) * runner.world_size
-        seconds = time.perf_counter() - self._started
+        seconds, self._since = time.perf_counter() - self._since, time.perf_counter()  # loading included
         runner.message_hub.update_scalar("train/images_per_second", images / seconds)
 
 
@@ -160,6 +162,7 @@ def export(runner: Runner, path: Path, extra: dict[str, Any]) -> None:
         "config": runner.cfg.filename,
         "seed": runner.seed,
         "parent": config.get("parent") or {"file": config["model"].get("init_from")},
+        "data": config["train_dataloader"]["dataset"],
     }
     data = runner.train_loop.dataloader.dataset
     if isinstance(data, FirstFrameClips):

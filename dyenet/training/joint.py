@@ -12,6 +12,7 @@ from torch import Tensor
 from torchvision.ops import box_iou
 
 from dyenet.config import build
+from dyenet.errors import ConfigError
 from dyenet.models.dyenet import DyeNet
 from dyenet.models.oim import OIMLoss
 from dyenet.models.warping import warp_hidden, warped_boxes
@@ -75,6 +76,11 @@ class JointTraining(Stage):
         **stage: Any,
     ) -> None:
         super().__init__(**stage)
+        if not isinstance(self.network, DyeNet):
+            name = type(self.network).__name__
+            raise ConfigError(
+                f"JointTraining, and with it online fine-tuning, is for DyeNet; this is a {name}"
+            )
         self.loss_weight, self.reid_weight, self.rpn_weight = loss_weight, reid_weight, rpn_weight
         self.rois = build(RoIConfig, rois, "model.rois.")
         self.recurrence = build(RecurrenceConfig, recurrence, "model.recurrence.")

@@ -20,7 +20,7 @@ from torch import nn
 
 from dyenet.config import load_config
 from dyenet.data.clips import ClipDataset
-from dyenet.errors import ConfigError
+from dyenet.errors import ConfigError, DyeNetError
 from dyenet.registry import DATASETS, HOOKS, MODELS, OPTIM_WRAPPERS  # noqa: F401  (names that configs use)
 from dyenet.structures import Clip
 from dyenet.training import baselines, distillation, hooks, joint, proposals, segmentation  # noqa: F401  (registers them)
@@ -71,6 +71,9 @@ def build_runner(
     start_processes(launcher)
     seed = cfg.seed
     torch.manual_seed(seed)
+    block = cfg.train_dataloader.dataset
+    for part in [block, *block.get("datasets", [])]:
+        part.setdefault("seed", seed)
     if dataset is None:
         dataset = DATASETS.build(cfg.train_dataloader.dataset)
         assert dataset is not None
@@ -78,6 +81,8 @@ def build_runner(
         cfg.model.num_identities = dataset.num_identities
     custom = [dict(type="StepHook"), dict(type="ProgressBarHook"), *cfg.custom_hooks]
     loader = {**cfg.train_dataloader.to_dict(), "dataset": dataset}
+    if not loader.get("num_workers"):
+        loader["persistent_workers"] = False
     return TrainingRunner(
         model=cfg.model.to_dict(),
         work_dir=str(work_dir),
@@ -175,6 +180,10 @@ class TrainingRunner(Runner):
         torch.set_flush_denormal(True)
         try:
             return super().train()
+        except (
+            DyeNetError
+        ) as error:  # of a data worker it comes with the worker's traceback around its sentence
+            raise type(error)(str(error).rstrip().rsplit(f"{type(error).__name__}: ", 1)[-1]) from error
         finally:
             torch.set_flush_denormal(False)
             for hook in self.hooks:

@@ -23,28 +23,45 @@ class DivergedError(DyeNetError):
 class Stage(BaseModel):
     """Base of the stages: wraps a network, and gives a dict of losses for a batch of clips.
 
-    ``network`` is a config block. ``init_from`` is the weights file of the stage before (strict). ``freeze`` names
-    modules of the network by prefix (``trunk``, ``trunk.stem``) that are not trained and whose batch norms, if
-    any, keep their statistics.
+    ``network`` is a config block. ``init_from`` is the weights file of the stage before (strict), of which
+    ``init_parts`` takes only these modules of the network (``trunk``): the rest may be another. ``freeze`` names
+    modules that are not trained and whose batch norms, if any, keep their statistics.
     """
 
     def __init__(
-        self, *, network: Mapping[str, Any], init_from: str | None = None, freeze: Sequence[str] = ()
+        self,
+        *,
+        network: Mapping[str, Any],
+        init_from: str | None = None,
+        init_parts: Sequence[str] | None = None,
+        freeze: Sequence[str] = (),
     ) -> None:
         super().__init__()
         self.network: nn.Module = MODELS.build(dict(network))
         if init_from is not None:
-            load_strictly(self.network, read_weights(init_from)[0], init_from)
-        self._frozen = [self._submodule(name) for name in freeze]
+            state = read_weights(init_from)[0]
+            for part in [""] if init_parts is None else init_parts:
+                prefix = f"{part}." if part else ""
+                own = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+                load_strictly(self._submodule(part, "init_parts"), own, f"{init_from} {part}".rstrip())
+        self._frozen = [self._submodule(name, "freeze") for name in freeze]
         for module in self._frozen:
             module.requires_grad_(False)
         self.sources: list[str] = []
 
-    def _submodule(self, name: str) -> nn.Module:
+    def _submodule(self, name: str, option: str) -> nn.Module:
         try:
             return self.network.get_submodule(name)
         except AttributeError as error:
-            raise ConfigError(f"freeze names '{name}', which the network does not have") from error
+            raise ConfigError(f"{option} names '{name}', which the network does not have") from error
+
+    def train_only(self, part: nn.Module | None) -> None:
+        """Everything of the network but ``part``, and what is frozen in it, gets no gradient."""
+        self.network.requires_grad_(False)
+        if part is not None:
+            part.requires_grad_(True)
+        for module in self._frozen:
+            module.requires_grad_(False)
 
     def train(self, mode: bool = True) -> Stage:
         super().train(mode)
@@ -87,7 +104,7 @@ class Stage(BaseModel):
                 )
 
     def _batch(self) -> str:
-        return ", ".join(self.sources[:12]) or "unknown files"
+        return ", ".join(self.sources) or "unknown files"
 
     def after_step(self) -> None:
         """Called once after every optimiser step."""

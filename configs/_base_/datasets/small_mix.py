@@ -1,7 +1,7 @@
-# What `small` is trained on: DAVIS 2016 train, composites of it and of photos with masks, deformed photos.
+# What `small` is trained on: DAVIS 2016 train, composites of it and of photos with masks, deformed photos, synthetic
+# video.
 # Set data_root to where the data lies (docs/data.md says what must be below it).
 data_root = "../shared/data"
-clip = dict(size=(224, 352), num_frames=8, length=1000000)
 photos = [f"{data_root}/static/ccp", f"{data_root}/static/horses", f"{data_root}/static/coco128"]
 davis = dict(root=f"{data_root}/davis2016", split="train")
 train_dataloader = dict(
@@ -11,18 +11,19 @@ train_dataloader = dict(
     dataset=dict(
         type="MixedClips",
         length=1000000,
-        weights=[0.45, 0.4, 0.15],
+        common=dict(size=(224, 352), num_frames=8, length=1000000),
+        weights=[0.4, 0.35, 0.1, 0.15],
         datasets=[
-            dict(type="VideoClips", **davis, **clip),
+            dict(type="VideoClips", **davis),
             dict(
                 type="CompositeClips",
                 videos=[davis],
                 images=photos,
                 backgrounds=[f"{data_root}/static/imagenette"],
                 max_objects=3,
-                **clip,
             ),
-            dict(type="ImageClips", roots=photos, **clip),
+            dict(type="ImageClips", roots=photos),
+            dict(type="SyntheticClips", photos=f"{data_root}/static/imagenette"),
         ],
     ),
 )
