@@ -60,6 +60,8 @@ def main() -> None:
 
 def convert(source: str, config: str, out: Path, state_file: Path | None, overrides: list[str]) -> None:
     """Raises ConfigError if the source has nothing for the config's network, WeightsError if it does not fit."""
+    if source == "vsreid" and state_file is None:
+        raise ConfigError("the released VS-ReID weights are fetched by hand; give their file with --state")
     cfg = load_config(config, overrides)
     block = cfg.model.get("network", cfg.model)
     if source == "vsreid" and "propagation" in block:
@@ -75,10 +77,6 @@ def convert(source: str, config: str, out: Path, state_file: Path | None, overri
     elif source == "faster_rcnn" and isinstance(network, VSReID):
         load_torchvision_faster_rcnn(network.detector, read_state(state_file, "fasterrcnn_resnet50_fpn"))
     elif source == "vsreid" and isinstance(network, VSReID):
-        if state_file is None:
-            raise ConfigError(
-                "the released VS-ReID weights are fetched by hand; give their file with --state"
-            )
         load_released_vsreid(network.propagation, read_state(state_file, ""))
     else:
         raise ConfigError(f"{source} has nothing for the {type(network).__name__} of {config}")
