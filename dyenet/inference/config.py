@@ -19,6 +19,8 @@ class RetrievalConfig:
     """Sec. 3.1. ``similarity_threshold`` is the paper's rho_reid.
 
     * ``identity`` (D14): a candidate starts the object it is most similar to, or every object above the threshold.
+    * ``per_frame``: the candidates above the threshold that start an object in one frame: the most similar one, since
+      an object is in one place, or every one, as the paper has it (the skip rule then drops those that overlap).
     * ``max_proposals`` (D24), after non-maximum suppression at ``proposal_nms_iou``, on every ``frame_step``-th
       frame. The paper's M is 100; the embedding of proposals is what costs most, and an object that returns
       shows itself for more than one frame.
@@ -27,6 +29,7 @@ class RetrievalConfig:
 
     similarity_threshold: float = 0.7
     identity: Literal["best", "all"] = "best"
+    per_frame: Literal["best", "every"] = "best"
     max_proposals: int = 16
     proposal_nms_iou: float = 0.7
     frame_step: int = 3

@@ -24,7 +24,9 @@ class Match:
 
 
 def match(candidates: Candidates, templates: Sequence[Template], config: RetrievalConfig) -> list[Match]:
-    """The best candidate of each object in one frame, if it is similar enough to any of its templates."""
+    """The candidates of a frame that are similar enough to any template of an object: of each object the best one,
+    or every one (``config.per_frame``).
+    """
     object_ids = sorted({t.object_id for t in templates})
     if not len(candidates) or not object_ids:
         return []
@@ -32,12 +34,12 @@ def match(candidates: Candidates, templates: Sequence[Template], config: Retriev
     allowed = scores > config.similarity_threshold
     if config.identity == "best":
         allowed &= torch.zeros_like(allowed).scatter(1, scores.argmax(dim=1, keepdim=True), True)
-    best = torch.where(allowed, scores, -2.0).max(dim=0)
+    if config.per_frame == "best":
+        best = torch.where(allowed, scores, -2.0).argmax(dim=0, keepdim=True)
+        allowed &= torch.zeros_like(allowed).scatter(0, best, True)
     matches = []
-    for column, object_id in enumerate(object_ids):
-        row = int(best.indices[column])
-        if not allowed[row, column]:
-            continue
+    for column, row in allowed.T.nonzero().tolist():
+        object_id = object_ids[column]
         others = [
             (i, float(scores[row, c]))
             for c, i in enumerate(object_ids)

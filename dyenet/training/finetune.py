@@ -36,8 +36,9 @@ def finetune(
     """Tunes the weights ``model.init_from`` on the first frames of the config's data set; returns the folder.
 
     ``scope`` "dataset" gives one ``final.safetensors`` for all sequences after ``max_iters`` iterations, "video"
-    one in ``<sequence>/`` for each after ``video_iters``. The weights tuned from are never written to; the
-    metadata of the new ones names them and the frames seen. Raises ConfigError, InputError, WeightsError.
+    one in ``<sequence>/`` for each after ``video_iters``; a video whose weights are there already, tuned from the
+    same ones, is not tuned again. The weights tuned from are never written to; the metadata of the new ones names
+    them and the frames seen. Raises ConfigError, InputError, WeightsError.
     """
     if scope not in ("dataset", "video"):
         raise ConfigError(f"scope is '{scope}'; it may be dataset or video")
@@ -54,6 +55,10 @@ def finetune(
         return folder
     cfg.max_iters = cfg.video_iters
     for video in find_videos(block.pop("root"), block.pop("split")):
+        done = folder / video.name / "final.safetensors"
+        if done.is_file() and read_weights(done)[2].get("parent") == cfg.get("parent"):
+            print(f"{video.name}: tuned before, in {done}")
+            continue
         data = FirstFrameClips(frames=[(read_picture(video.images[0]), video.mask(0))], **block)
         data.names = [str(video.images[0])]
         _run(copy.deepcopy(cfg), folder / video.name, data)

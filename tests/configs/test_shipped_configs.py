@@ -16,6 +16,7 @@ from dyenet.config import configs_dir, load_config
 from dyenet.data.clips import SyntheticClips
 from dyenet.errors import InputError
 from dyenet.registry import DATASETS, MODELS
+from dyenet.structures import Clip
 from dyenet.training.optim import optim_wrapper_config
 from dyenet.training.runner import collate
 
@@ -65,14 +66,25 @@ def test_it_trains_one_step(name):
     optim_wrapper = build_optim_wrapper(stage, {**block, "accumulative_counts": 1})
     for scheduler in cfg.get("param_scheduler", []):
         PARAM_SCHEDULERS.build({"end": cfg.max_iters, **scheduler, "optimizer": optim_wrapper})
+    with torch.no_grad():
+        for parameter in stage.parameters():  # a layer that starts at 0 hides those before it
+            if parameter.requires_grad and not parameter.any():
+                parameter.normal_(std=0.01)
+        stage.losses([data[0], data[1]])
+        stage.after_step()  # an OIM table has nothing to compare with before
     before = {k: p.detach().clone() for k, p in stage.named_parameters() if p.requires_grad}
-    loss, _ = stage.parse_losses(stage(**collate([data[0]])))
-    loss.backward()
+    sum(stage.losses([data[0]]).values()).backward()  # without the term that touches every parameter
     after = dict(stage.named_parameters())
     assert [k for k in before if after[k].grad is None] == []
+    assert [k for k in before if not k.endswith("bias") and not after[k].grad.any()] == []
     optim_wrapper.step()
     stage.after_step()
-    assert any(not torch.equal(before[k], after[k]) for k in before)
+    optim_wrapper.zero_grad()
+    empty = Clip(data[0].frames, torch.zeros_like(data[0].masks), data[0].flow, [], data[0].sources)
+    loss, _ = stage.parse_losses(stage(**collate([empty])))
+    loss.backward()
+    assert torch.isfinite(loss)
+    assert [k for k in before if after[k].grad is None] == []
 
 
 @pytest.mark.parametrize("name", TRAININGS)

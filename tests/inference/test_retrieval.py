@@ -55,6 +55,14 @@ def test_a_candidate_starts_the_object_it_is_most_similar_to_or_all():
     ]
 
 
+def test_every_similar_candidate_of_a_frame_can_start_an_object():
+    templates = [template(1, 1, 0)]
+    near = candidates((1, 0.0), (0.9, 0.1), (0, 1))
+    assert [m.row for m in match(near, templates, CONFIG)] == [0]
+    every = match(near, templates, replace(CONFIG, per_frame="every"))
+    assert [(m.row, m.object_id) for m in every] == [(0, 1), (1, 1)]
+
+
 def test_no_candidates_match_nothing():
     assert (
         match(Candidates(torch.zeros(0, 4), torch.zeros(0), torch.zeros(0, 2)), [template(1, 1, 0)], CONFIG)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -67,6 +68,11 @@ def test_per_video_one_network_each_that_saw_its_own_frame(weights, davis, tmp_p
         extra = read_weights(folder / name / "final.safetensors")[2]
         assert extra["frames"] == [str(davis / f"JPEGImages/480p/{name}/00000.jpg")]
         assert extra["iterations"] == 2
+    shutil.rmtree(folder / "bee")
+    kept = (folder / "ant" / "final.safetensors").stat().st_mtime_ns
+    finetune("dyenet/online.py", scope="video", work_dir=folder, overrides=settings(weights, davis))
+    assert (folder / "ant" / "final.safetensors").stat().st_mtime_ns == kept
+    assert (folder / "bee" / "final.safetensors").is_file()
 
 
 def test_only_first_frames_are_opened(weights, davis, tmp_path):
