@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import dataclasses
 import difflib
+import types
 import typing
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -123,7 +124,8 @@ def build(cls: type[T], values: Mapping[str, Any] | None, where: str = "") -> T:
 
 def _fits(value: Any, hint: Any) -> bool:
     """Whether a plain value is of a plain type; other types are not looked at."""
-    kinds = typing.get_args(hint) or (hint,)
+    union = typing.get_origin(hint) in (typing.Union, types.UnionType)
+    kinds = typing.get_args(hint) if union else (hint,)
     if not set(kinds) <= {int, float, bool, str, type(None)}:
         return True
     if isinstance(value, bool) or not isinstance(value, int):
