@@ -9,7 +9,7 @@ import torch
 
 from dyenet.errors import ConfigError
 from dyenet.inference.config import InferenceConfig
-from dyenet.inference.dyenet_adapter import DyeNetPropagator, DyeNetRetriever, mask_size
+from dyenet.inference.dyenet_adapter import DyeNetPropagator, DyeNetRetriever
 from dyenet.inference.features import FeatureStore
 from dyenet.inference.loading import Model
 from dyenet.inference.msk import MSKPropagator
@@ -57,7 +57,7 @@ def build_adapters(model: Model, video: Video, config: InferenceConfig, stopwatc
     return Adapters(
         DyeNetPropagator(network, features, flow, config.propagation, stopwatch),
         DyeNetRetriever(network, features, config.retrieval),
-        mask_size(network),
+        network.mask_size,
         lambda: features.trunk_runs,
         features.close,
     )

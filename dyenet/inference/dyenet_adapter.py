@@ -32,11 +32,6 @@ KEPT_DTYPE = torch.float16
 """Of the probabilities handed out: tracklets of a whole video are kept."""
 
 
-def mask_size(network: DyeNet) -> int:
-    """Cells per side, s, of the masks that the network gives: m, or finer."""
-    return network.patch_size * network.propagation_head.fine_scale
-
-
 class DyeNetRetriever:
     """The ``Retriever``: RPN proposals and the Re-ID network; candidates of a frame are computed once."""
 
@@ -83,7 +78,7 @@ class DyeNetPropagator:
     ) -> None:
         self._network, self._features, self._flow, self._config = network, features, flow, config
         self._device = next(network.parameters()).device
-        self._size = mask_size(network)
+        self._size = network.mask_size
         self._stopwatch = stopwatch or Stopwatch()
 
     @torch.no_grad()
@@ -98,16 +93,14 @@ class DyeNetPropagator:
             boxes.append(box)
             rois.append(_roi(self._network, features, box))
         box = torch.cat(boxes)
-        m = self._network.patch_size
-        masks = patches.sample(cell_centres(box, 4 * m))  # finely, so that averaging keeps thin parts
+        probabilities = patches.sample(cell_centres(box, self._size))
         if self._config.starting_mask == "binary":
-            masks = (masks >= 0.5).float()
-        masks = F.avg_pool2d(masks[:, None], 4)[:, 0]  # (R, m, m)
-        if self._config.starting_mask == "binary":
-            masks = (masks >= 0.5).float()
+            probabilities = (probabilities >= 0.5).float()
+        masks = F.avg_pool2d(probabilities[:, None], self._network.propagation_head.fine_scale)[
+            :, 0
+        ]  # (R, m, m)
         roi = torch.cat(rois)
         hidden = self._network.begin(roi, masks.to(roi))
-        probabilities = patches.sample(cell_centres(box, self._size))
         return PropagationState(
             frames, [p.object_id for p in starting_points], _kept(box, probabilities), hidden
         )
@@ -120,7 +113,7 @@ class DyeNetPropagator:
         for row, pair in enumerate(zip(state.frames, targets, strict=True)):
             groups.setdefault(pair, []).append(row)
         order: list[int] = []
-        parts: list[tuple[Tensor, Tensor, Tensor, Tensor | None]] = []
+        parts: list[tuple[Tensor, Tensor, Tensor, Tensor, Tensor | None]] = []
         for (source, target), rows in groups.items():
             boxes, found = self._locate(state.patches[rows], source, target)
             if found:
@@ -131,9 +124,9 @@ class DyeNetPropagator:
         probabilities = torch.zeros(len(state), self._size, self._size)
         memory = torch.zeros_like(state.memory)
         if order:
-            roi, hidden, boxes = (torch.cat([part[i] for part in parts]) for i in (0, 1, 2))  # type: ignore[misc]
-            fine = [part[3] for part in parts if part[3] is not None]
-            output = self._network.propagate(roi, hidden, torch.cat(fine) if fine else None)
+            boxes, roi, hidden, masks = (torch.cat([part[i] for part in parts]) for i in range(4))  # type: ignore[misc]
+            fine = [part[4] for part in parts if part[4] is not None]
+            output = self._network.propagate(roi, hidden, masks, torch.cat(fine) if fine else None)
             new_boxes[order] = boxes.cpu()
             probabilities[order] = output.logits.float().sigmoid().cpu()
             memory[order] = output.hidden.to(memory.dtype)
@@ -162,15 +155,21 @@ class DyeNetPropagator:
 
     def _inputs(
         self, state: PropagationState, boxes: Tensor, source: int, target: int
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
-        """x_j, h_((j-1)->j), the RoIs and the finer x_j, of rows that all go from ``source`` to ``target``."""
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor | None]:
+        """The RoIs, x_j, h_((j-1)->j), y_((j-1)->j) and the finer x_j, of rows that all go from ``source`` to
+        ``target``.
+        """
         features = self._features.get(target)
         rows = torch.zeros(len(boxes), dtype=torch.long, device=boxes.device)
         flow = self._flow_between(target, source).expand(len(boxes), -1, -1, -1)
         assert state.memory is not None
-        hidden = warp_hidden(state.memory, state.patches.boxes.to(boxes), boxes, flow)
+        before = state.patches.boxes.to(boxes)
+        hidden = warp_hidden(state.memory, before, boxes, flow)
+        masks = warp_hidden(state.patches.probabilities[:, None].to(boxes), before, boxes, flow)[:, 0].to(
+            hidden
+        )
         roi = self._network.roi_features(features, boxes, rows)
-        return roi, hidden, boxes, self._network.fine_roi_features(features, boxes, rows)
+        return boxes, roi, hidden, masks, self._network.fine_roi_features(features, boxes, rows)
 
     def _flow_between(self, source: int, target: int) -> Tensor:
         with self._stopwatch("flow"):

@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from dyenet.errors import ConfigError
 from dyenet.inference.stopwatch import Stopwatch
 from dyenet.structures import FrameFeatures, Video
 
@@ -34,6 +35,8 @@ class FeatureStore:
         stopwatch: Stopwatch | None = None,
     ) -> None:
         self._network, self._video = network, video
+        if spill_dir is not None and not Path(spill_dir).is_dir():
+            raise ConfigError(f"inference.features.spill_dir is {spill_dir}, which is no folder")
         self._memory_bytes, self._dtype, self._spill_dir = memory_bytes, dtype, spill_dir
         parameter = next(network.parameters())
         self._device, self._compute_dtype = parameter.device, parameter.dtype

@@ -44,6 +44,11 @@ class DyeNet(nn.Module):
         self.patch_size = patch_size
         self.embedding_dim = self.reid_head.embedding_dim
 
+    @property
+    def mask_size(self) -> int:
+        """Cells per side, s m, of the masks that propagation gives: m, or finer."""
+        return self.patch_size * self.propagation_head.fine_scale
+
     def extract_features(self, images: Tensor) -> FrameFeatures:
         """(B, 3, H, W) RGB in 0..255, uint8 or float -> the features of B frames."""
         coarse, fine = self.trunk(images)
@@ -64,8 +69,7 @@ class DyeNet(nn.Module):
         """The same from the 1/4 map, (R, Cf, sm, sm); None unless the finer output is on."""
         if features.fine is None:
             return None
-        size = self.patch_size * self.propagation_head.fine_scale
-        return _roi_align(features.fine, boxes, rows, size, 2 / self.stride)
+        return _roi_align(features.fine, boxes, rows, self.mask_size, 2 / self.stride)
 
     def embed(self, roi: Tensor) -> Tensor:
         """(R, C, m, m) -> (R, D) embeddings of unit length (Sec. 3.1)."""
@@ -80,10 +84,10 @@ class DyeNet(nn.Module):
         return self.propagation_head.begin(roi, masks)
 
     def propagate(
-        self, roi: Tensor, warped_hidden: Tensor, fine_roi: Tensor | None = None
+        self, roi: Tensor, warped_hidden: Tensor, warped_mask: Tensor, fine_roi: Tensor | None = None
     ) -> PropagationOutput:
         """One step of the recurrence (Eqs. 1 and 2)."""
-        return self.propagation_head(roi, warped_hidden, fine_roi)
+        return self.propagation_head(roi, warped_hidden, warped_mask, fine_roi)
 
 
 def _roi_align(maps: Tensor, boxes: Tensor, rows: Tensor, size: int, scale: float) -> Tensor:

@@ -50,18 +50,21 @@ class RegionAttention(nn.Module):
 
 
 class FineOutput(nn.Module):
-    """A learned upsampling of the output network's features by 2 or 4, fed by the trunk's 1/4 map.
+    """A learned upsampling of the output network's features by 2 or 4, fed by the trunk's 1/4 map and, with
+    ``mask_channels`` 1, by the warped mask at this size.
 
     Not in the paper: an m x m patch caps the accuracy of large objects whatever the network does.
     """
 
-    def __init__(self, in_channels: int, fine_channels: int, *, scale: Literal[2, 4], channels: int) -> None:
+    def __init__(
+        self, in_channels: int, fine_channels: int, *, scale: Literal[2, 4], channels: int, mask_channels: int
+    ) -> None:
         super().__init__()
         self.scale = scale
         self.reduce = nn.Conv2d(in_channels, channels, 1)
         self.lateral = nn.Conv2d(fine_channels, channels, 1)
         self.refine = nn.Sequential(
-            nn.Conv2d(2 * channels, channels, 3, padding=1),
+            nn.Conv2d(2 * channels + mask_channels, channels, 3, padding=1),
             nn.ReLU(inplace=True),
             nn.Conv2d(channels, channels, 3, padding=1),
             nn.ReLU(inplace=True),
@@ -70,11 +73,16 @@ class FineOutput(nn.Module):
         initialise(self)
         nn.init.zeros_(self.correction.weight)  # starts as plain bilinear upsampling
 
-    def forward(self, features: Tensor, logits: Tensor, fine_roi: Tensor) -> Tensor:
-        """(R, C, m, m), (R, m, m) and (R, Cf, sm, sm) -> (R, sm, sm) logits."""
+    def forward(
+        self, features: Tensor, logits: Tensor, fine_roi: Tensor, warped_mask: Tensor | None = None
+    ) -> Tensor:
+        """(R, C, m, m), (R, m, m), (R, Cf, sm, sm) and (R, sm, sm) -> (R, sm, sm) logits."""
         size = fine_roi.shape[-2:]
         coarse = F.interpolate(self.reduce(features), size=size, mode="bilinear")
-        refined = self.refine(torch.cat([coarse, self.lateral(fine_roi)], dim=1))
+        parts = [coarse, self.lateral(fine_roi)]
+        if warped_mask is not None:
+            parts.append(warped_mask[:, None].to(coarse.dtype))
+        refined = self.refine(torch.cat(parts, dim=1))
         upsampled = F.interpolate(logits[:, None], size=size, mode="bilinear")
         return (upsampled + self.correction(refined))[:, 0]
 
@@ -85,9 +93,9 @@ class PropagationHead(nn.Module):
 
     ``mask_entry`` says how a mask enters the recurrence (facts D2): "gate" multiplies the first hidden state
     N_R(0, x_i) by it; "channel" also carries the mask as one more channel of the hidden state, so that it is
-    warped along, seen by N_R at every step, and added to the logits by a learned weight: the head then learns
-    what to change about the warped mask. ``attention`` None leaves region attention out (Table 1).
-    ``fine_scale`` 2 or 4 adds the finer output; 1 is the paper's.
+    warped along and seen by N_R at every step, and adds the warped mask, as fine as it is put out, to the logits by a
+    learned weight: the head then learns what to change about it. ``attention`` None leaves region attention out
+    (Table 1). ``fine_scale`` 2 or 4 adds the finer output; 1 is the paper's.
     """
 
     def __init__(
@@ -124,7 +132,13 @@ class PropagationHead(nn.Module):
         self.fine = (
             None
             if fine_scale == 1
-            else FineOutput(output_channels, fine_channels, scale=fine_scale, channels=fine_output_channels)
+            else FineOutput(
+                output_channels,
+                fine_channels,
+                scale=fine_scale,
+                channels=fine_output_channels,
+                mask_channels=self.mask_channels,
+            )
         )
         self.fine_scale = fine_scale
 
@@ -140,23 +154,24 @@ class PropagationHead(nn.Module):
         return torch.cat([hidden, masks], dim=1) if self.mask_channels else hidden
 
     def forward(
-        self, roi: Tensor, warped_hidden: Tensor, fine_roi: Tensor | None = None
+        self, roi: Tensor, warped_hidden: Tensor, warped_mask: Tensor, fine_roi: Tensor | None = None
     ) -> PropagationOutput:
-        """One step: ``roi`` x_j (R, C, m, m), ``warped_hidden`` (R, d', m, m), ``fine_roi`` (R, Cf, sm, sm)."""
+        """One step: ``roi`` x_j (R, C, m, m), ``warped_hidden`` (R, d', m, m), ``warped_mask`` (R, sm, sm) of
+        probabilities, s = ``fine_scale``, and ``fine_roi`` (R, Cf, sm, sm) unless s is 1.
+        """
         hidden = self.conv5(torch.cat([roi, warped_hidden], dim=1))  # Eq. 1
         attended, attention = hidden, hidden.new_ones(hidden.shape[0], *hidden.shape[-2:])
         if self.attention is not None:
             attention = self.attention(warped_hidden[:, : self.memory_channels - self.mask_channels])
             attended = hidden * attention[:, None].to(hidden.dtype)
         features = self.output.features(attended)
-        coarse = self.output.conv3(features)[:, 0]  # Eq. 2
-        if self.mask_channels:
-            coarse = coarse + self.mask_weight * (2 * warped_hidden[:, -1] - 1)
-        logits = coarse
+        logits = self.output.conv3(features)[:, 0]  # Eq. 2
         if self.fine is not None:
             if fine_roi is None:
                 raise ValueError("this head has the finer output on and needs fine_roi")
-            logits = self.fine(features, logits, fine_roi)
+            logits = self.fine(features, logits, fine_roi, warped_mask if self.mask_channels else None)
         if self.mask_channels:
-            hidden = torch.cat([hidden, coarse.sigmoid()[:, None].to(hidden.dtype)], dim=1)
+            logits = logits + self.mask_weight * (2 * warped_mask - 1)
+            mask = F.avg_pool2d(logits.sigmoid()[:, None], self.fine_scale)
+            hidden = torch.cat([hidden, mask.to(hidden.dtype)], dim=1)
         return PropagationOutput(logits, hidden, attention)

@@ -170,11 +170,15 @@ class JointTraining(Stage):
         if len(objects):
             owners = batch.clip[objects].tolist()
             boxes = self._jittered(batch.boxes[objects, 0], owners, batch)
-            start, _ = batch.targets(objects, torch.zeros_like(objects), boxes, network.patch_size)
+            start, _ = batch.targets(objects, torch.zeros_like(objects), boxes, network.mask_size)
+            scale = network.propagation_head.fine_scale
             if config.deform_start:
-                start = deform_masks(start, owners, batch.generators)
-            hidden = network.begin(network.roi_features(features, boxes, batch.frame_rows(objects, 0)), start)
-            patches = MaskPatches(boxes, start)
+                start = deform_masks(start, owners, batch.generators, cells=2 * scale)
+            hidden = network.begin(
+                network.roi_features(features, boxes, batch.frame_rows(objects, 0)),
+                F.avg_pool2d(start[:, None], scale)[:, 0],
+            )
+            masks, patches = start, MaskPatches(boxes, start)
             for t in range(1, batch.num_frames):
                 flow = batch.flow[batch.clip[objects], t - 1]
                 target_boxes = self._next_boxes(batch, objects, owners, t, patches, flow)
@@ -182,14 +186,15 @@ class JointTraining(Stage):
                 output = network.propagate(
                     network.roi_features(features, target_boxes, rows),
                     warp_hidden(hidden, patches.boxes, target_boxes, flow),  # no gradient to the boxes
+                    warp_hidden(masks[:, None], patches.boxes, target_boxes, flow)[:, 0],
                     network.fine_roi_features(features, target_boxes, rows),
                 )
                 at_t = torch.full_like(objects, t)
                 truth, valid = batch.targets(objects, at_t, target_boxes, output.logits.shape[-1])
                 total = total + mask_losses(output.logits.float(), truth, valid, config.dice_weight).sum()
                 count += len(objects)
-                hidden = output.hidden
-                patches = MaskPatches(target_boxes, output.logits.detach().float().sigmoid())
+                hidden, masks = output.hidden, output.logits.float().sigmoid()
+                patches = MaskPatches(target_boxes, masks.detach())
         return mean_over_processes(total, count)
 
     def _jittered(self, boxes: Tensor, owners: Sequence[int], batch: ClipBatch) -> Tensor:
@@ -252,18 +257,29 @@ def mask_losses(logits: Tensor, target: Tensor, valid: Tensor, dice_weight: floa
     return loss
 
 
-def deform_masks(masks: Tensor, owners: Sequence[int], generators: Sequence[torch.Generator]) -> Tensor:
-    """Each of ``masks`` (R, m, m) 0/1 is left (about half of them), eroded or dilated by a cell, rarely by two: the
-    first mask is imperfect at a retrieved starting point. A mask that erosion would empty is left.
+def deform_masks(
+    masks: Tensor, owners: Sequence[int], generators: Sequence[torch.Generator], *, cells: int
+) -> Tensor:
+    """Each of ``masks`` (R, s, s) 0/1 is eroded or dilated by up to ``cells`` cells, mostly by less than half of them
+    or not at all, and one in three has a disk added to it or cut out of it: masks are imperfect at a retrieved starting
+    point and after many steps. What would empty a mask is left undone.
     """
     normal = torch.stack([torch.randn((), generator=generators[owner]) for owner in owners])
-    draws = (0.8 * normal).round().clamp(-2, 2)
+    draws = (0.4 * cells * normal).round().clamp(-cells, cells)
     result = masks.clone()
-    for cells in (1, 2):
-        size = 2 * cells + 1
-        dilated = F.max_pool2d(masks[:, None], size, 1, cells)[:, 0]
-        eroded = 1 - F.max_pool2d(1 - masks[:, None], size, 1, cells)[:, 0]
-        result[draws == cells] = dilated[draws == cells]
-        kept = eroded.flatten(1).any(1).cpu() & (draws == -cells)
+    for radius in range(1, cells + 1):
+        size = 2 * radius + 1
+        dilated = F.max_pool2d(masks[:, None], size, 1, radius)[:, 0]
+        eroded = 1 - F.max_pool2d(1 - masks[:, None], size, 1, radius)[:, 0]
+        result[draws == radius] = dilated[draws == radius]
+        kept = eroded.flatten(1).any(1).cpu() & (draws == -radius)
         result[kept] = eroded[kept]
+    for row, owner in enumerate(owners):
+        chance, radius, x, y, sign = torch.rand(5, generator=generators[owner]).tolist()
+        if chance < 1 / 3:
+            place = (torch.arange(masks.shape[-1], device=masks.device) + 0.5) / masks.shape[-1]
+            disk = (place[:, None] - y) ** 2 + (place - x) ** 2 < (0.08 + 0.17 * radius) ** 2
+            worn = result[row].masked_fill(disk, float(sign < 2 / 3))
+            if worn.any():
+                result[row] = worn
     return result

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from dyenet.inference.config import PropagationConfig, RetrievalConfig
-from dyenet.inference.dyenet_adapter import DyeNetPropagator, DyeNetRetriever, mask_size
+from dyenet.inference.dyenet_adapter import DyeNetPropagator, DyeNetRetriever
 from dyenet.inference.features import FeatureStore
 from dyenet.structures import ArrayVideo, MaskPatches, StartingPoint, Template
 
@@ -65,7 +65,7 @@ def test_no_boxes_give_no_embeddings(tiny_model, video):
 
 
 def test_a_step_looks_where_the_flow_says_in_a_box_enlarged_by_the_config(tiny_model, video):
-    size = mask_size(tiny_model.network)
+    size = tiny_model.network.mask_size
     start = starting_point(1, 2, [20.0, 16.0, 60.0, 48.0], size)
     for ratio, margin in [(0.0, (0, 0)), (0.15, (6, 4.8))]:
         net = propagator(tiny_model, video, shift=10, box_enlargement=ratio)
@@ -80,7 +80,7 @@ def test_a_step_looks_where_the_flow_says_in_a_box_enlarged_by_the_config(tiny_m
 
 
 def test_rows_that_are_too_small_or_leave_the_picture_come_back_with_probability_0(tiny_model, video):
-    size = mask_size(tiny_model.network)
+    size = tiny_model.network.mask_size
     small, large = [10.0, 10.0, 17.0, 40.0], [40.0, 10.0, 80.0, 50.0]
     net = propagator(tiny_model, video)
     begun = net.begin([starting_point(1, 0, small, size), starting_point(2, 0, large, size)])
@@ -96,7 +96,7 @@ def test_rows_that_are_too_small_or_leave_the_picture_come_back_with_probability
 
 
 def test_a_batch_over_frames_and_directions_is_what_its_rows_are_alone(tiny_model, video):
-    size = mask_size(tiny_model.network)
+    size = tiny_model.network.mask_size
     starts = [
         starting_point(1, 1, [4.0, 4.0, 40.0, 40.0], size),
         starting_point(2, 1, [30.0, 20.0, 80.0, 60.0], size),
@@ -116,7 +116,7 @@ def test_a_batch_over_frames_and_directions_is_what_its_rows_are_alone(tiny_mode
 
 def test_flow_is_asked_for_from_the_target_to_the_source(tiny_model, video):
     net = propagator(tiny_model, video)
-    start = starting_point(1, 2, [20.0, 16.0, 60.0, 48.0], mask_size(tiny_model.network))
+    start = starting_point(1, 2, [20.0, 16.0, 60.0, 48.0], tiny_model.network.mask_size)
     net.step(net.begin([start]), [3])
     assert set(net._flow.asked) == {(3, 2)}
 
@@ -126,5 +126,5 @@ def test_recovered_masks_live_in_their_boxes(tiny_model, video):
     template = Template(1, 0, MaskPatches(boxes[:1], torch.ones(1, 4, 4)), torch.zeros(256))
     found = propagator(tiny_model, video).recover(1, boxes, [template, template])
     assert torch.equal(found.boxes, boxes)
-    assert found.probabilities.shape == (2, mask_size(tiny_model.network), mask_size(tiny_model.network))
+    assert found.probabilities.shape == (2, tiny_model.network.mask_size, tiny_model.network.mask_size)
     assert 0 < found.probabilities.min() <= found.probabilities.max() < 1

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 
+from dyenet.errors import ConfigError
 from dyenet.inference.features import FeatureStore
 from dyenet.structures import ArrayVideo, FrameFeatures
 
@@ -65,3 +66,8 @@ def test_float32_is_kept_exactly_and_batches_keep_their_order(tmp_path):
     batch = features.batch([5, 2, 5])
     assert len(batch) == 3
     assert batch.coarse[:, 0, 0, 0].tolist() == torch.tensor([5.123, 2.123, 5.123]).tolist()
+
+
+def test_a_spill_folder_that_is_not_there_is_said_at_once(tmp_path):
+    with pytest.raises(ConfigError, match="no folder"):
+        store(Trunk(), 0, spill_dir=tmp_path / "missing")

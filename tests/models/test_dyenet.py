@@ -46,7 +46,9 @@ def test_small_runs_on_any_size_and_says_where_its_cells_are(height, width):
         assert torch.allclose(network.embed(roi).norm(dim=1), torch.ones(2), atol=1e-5)
         assert network.segment(roi).shape == (2, 28, 28)
         hidden = network.begin(roi, torch.ones(2, 28, 28))
-        output = network.propagate(roi, hidden, network.fine_roi_features(features, boxes, rows))
+        output = network.propagate(
+            roi, hidden, torch.ones(2, 56, 56), network.fine_roi_features(features, boxes, rows)
+        )
         assert output.logits.shape == (2, 56, 56)
         assert output.hidden.shape == hidden.shape
 
@@ -108,30 +110,40 @@ def test_the_mask_rides_along_as_a_channel():
     hidden = propagation.begin(torch.randn(2, 8, 14, 14), masks)
     assert hidden.shape == (2, 17, 14, 14)
     assert torch.equal(hidden[:, -1], masks)
-    output = propagation(torch.randn(2, 8, 14, 14), hidden)
+    output = propagation(torch.randn(2, 8, 14, 14), hidden, masks)
     assert torch.allclose(output.hidden[:, -1], output.logits.sigmoid())
 
 
+def test_the_mask_that_rides_along_is_the_mean_of_the_finer_one():
+    propagation = head(mask_entry="channel", fine_scale=2)
+    masks = torch.rand(2, 28, 28)
+    hidden = propagation.begin(
+        torch.randn(2, 8, 14, 14), torch.nn.functional.avg_pool2d(masks[:, None], 2)[:, 0]
+    )
+    output = propagation(torch.randn(2, 8, 14, 14), hidden, masks, torch.randn(2, 4, 28, 28))
+    first = output.logits[0, :2, :2].sigmoid().mean()
+    assert output.hidden[0, -1, 0, 0].item() == pytest.approx(first.item(), abs=1e-6)
+
+
 def test_the_warped_mask_is_where_the_logits_start_from():
-    propagation = head(mask_entry="channel")
+    propagation = head(mask_entry="channel", fine_scale=2)
     torch.nn.init.zeros_(propagation.output.conv3.weight)
     torch.nn.init.zeros_(propagation.output.conv3.bias)
-    hidden = torch.randn(1, 17, 14, 14)
-    hidden[:, -1] = (hidden[:, -1] > 0).float()
-    logits = propagation(torch.randn(1, 8, 14, 14), hidden).logits
-    assert torch.equal(logits > 0, hidden[:, -1] == 1)
+    mask = (torch.randn(1, 28, 28) > 0).float()
+    roi, hidden, fine_roi = torch.randn(1, 8, 14, 14), torch.randn(1, 17, 14, 14), torch.randn(1, 4, 28, 28)
+    assert torch.equal(propagation(roi, hidden, mask, fine_roi).logits > 0, mask == 1)
 
 
 def test_without_attention_the_hidden_state_goes_to_the_output_as_it_is():
     plain = head(attention=None)
-    output = plain(torch.randn(1, 8, 14, 14), torch.randn(1, 16, 14, 14))
+    output = plain(torch.randn(1, 8, 14, 14), torch.randn(1, 16, 14, 14), torch.zeros(1, 14, 14))
     assert output.attention.unique().tolist() == [1]
     assert torch.allclose(plain.output(output.hidden), output.logits)
 
 
 def test_the_hidden_state_passed_on_is_the_raw_one():
     attended = head(attention="area")
-    output = attended(torch.randn(1, 8, 14, 14), torch.randn(1, 16, 14, 14))
+    output = attended(torch.randn(1, 8, 14, 14), torch.randn(1, 16, 14, 14), torch.zeros(1, 14, 14))
     enhanced = output.hidden * output.attention[:, None]
     assert torch.allclose(attended.output(enhanced), output.logits, atol=1e-5)
     assert not torch.allclose(attended.output(output.hidden), output.logits, atol=1e-3)
@@ -143,7 +155,7 @@ def test_the_finer_output_starts_as_bilinear_upsampling():
         torch.randn(1, 8, 14, 14),
         torch.randn(1, 16, 14, 14),
     )
-    output = fine(roi, hidden, torch.randn(1, 4, 28, 28))
+    output = fine(roi, hidden, torch.zeros(1, 28, 28), torch.randn(1, 4, 28, 28))
     coarse = fine.output(output.hidden)
     expected = torch.nn.functional.interpolate(coarse[:, None], size=28, mode="bilinear")[:, 0]
     assert torch.allclose(output.logits, expected, atol=1e-5)

@@ -3,5 +3,6 @@ inference = dict(
     schedule="iterative",
     max_size=640,
     retrieval=dict(max_proposals=12, frame_step=3),
+    linking=dict(max_contradicting_fraction=0.5),  # the tube may be what is wrong; chosen on devval
     flow=dict(type="DISFlow", preset="medium", scale=0.5),
 )

@@ -37,7 +37,12 @@ class RAFTFlow:
         fetched = Raft_Small_Weights.DEFAULT if small else Raft_Large_Weights.DEFAULT
         build = raft_small if small else raft_large
         if weights == "torchvision":
-            network = build(weights=fetched)
+            try:
+                network = build(weights=fetched)
+            except OSError as error:
+                raise WeightsError(
+                    f"torchvision cannot fetch {fetched.url} ({error}); give a file as flow.weights"
+                ) from error
         else:
             network = build(weights=None)
             if weights != "random":
