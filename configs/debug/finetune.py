@@ -1,6 +1,6 @@
 # Online fine-tuning in miniature.
 # Run: dyenet finetune debug/finetune.py --set train_dataloader.dataset.root=DAVIS   (under a minute on two CPU
-# cores; the loss falls below 0.9 of the first)
+# cores; L_mask + L_remp falls below 0.9 of the first)
 _base_ = ["../_base_/models/tiny.py", "../_base_/debug.py"]
 model = dict(
     _delete_=True,

@@ -1,5 +1,5 @@
 # The joint stage in miniature, on synthetic clips.
-# Run: dyenet train debug/joint.py   (under a minute on two CPU cores; the loss falls below 0.8 of the first)
+# Run: dyenet train debug/joint.py   (under a minute on two CPU cores; L_mask + L_remp falls below 0.9 of the first)
 _base_ = ["../_base_/models/tiny.py", "../_base_/debug.py"]
 model = dict(
     _delete_=True,
