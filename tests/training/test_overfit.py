@@ -18,6 +18,7 @@ ITERATIONS = 250
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 def test_small_learns_one_clip(tmp_path):
     torch.set_num_threads(os.cpu_count() or 1)
     clip = generate_clip(3, num_frames=12, size=(224, 352), num_objects=2, occluders=0, leave=False)
