@@ -30,6 +30,7 @@ DATASETS = Registry(
     locations=[
         "dyenet.data.clips",
         "dyenet.data.clips_images",
+        "dyenet.data.clips_boxes",
         "dyenet.data.clips_composite",
         "dyenet.data.segmentation",
     ],

@@ -14,9 +14,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
+from dyenet.data.dataset import object_ids
 from dyenet.data.masks import IndexMask, read_index_mask
 from dyenet.data.readers import open_dataset
 from dyenet.errors import DyeNetError
+from dyenet.evaluation.measures import region_similarity
 
 TILE, LABEL, GAP = (142, 80), 14, 4
 RIGHT, EXTRA, MISSED, BACKGROUND = (235, 235, 235), (214, 69, 65), (65, 105, 225), (40, 40, 40)
@@ -55,7 +57,7 @@ def draw_sheet(options: argparse.Namespace) -> None:
             truth = videos.read_mask(sequence, name)
             found = read_index_mask(options.pred / sequence / f"{name}.png")
             left, top = column * width + GAP, row * height + GAP
-            title = f"{sequence if column == 0 else ''} {int(name)}: J {100 * jaccard(found, truth):.0f}"
+            title = f"{sequence if column == 0 else ''} {int(name)}: J {100 * mean_j(found, truth):.0f}"
             draw.text((left, top), title.strip(), fill=(0, 0, 0))
             sheet.paste(
                 Image.fromarray(errors(found, truth)).resize(TILE, Image.Resampling.BILINEAR),
@@ -75,14 +77,10 @@ def errors(found: IndexMask, truth: IndexMask) -> np.ndarray:
     return picture
 
 
-def jaccard(found: IndexMask, truth: IndexMask) -> float:
-    """Mean over the truth's objects; 1 where there are none."""
-    ids = [i for i in np.unique(truth) if 0 < i < 255]
-    return float(np.mean([_iou(found == i, truth == i) for i in ids])) if ids else 1.0
-
-
-def _iou(a: np.ndarray, b: np.ndarray) -> float:
-    return float((a & b).sum() / max(1, (a | b).sum()))
+def mean_j(found: IndexMask, truth: IndexMask) -> float:
+    """J, the mean over the truth's objects; 1 where there are none."""
+    ids = object_ids(truth)
+    return float(np.mean([region_similarity(found == i, truth == i) for i in ids])) if len(ids) else 1.0
 
 
 if __name__ == "__main__":

@@ -30,4 +30,4 @@ train_dataloader = dict(
 )
 max_iters = 2000  # per data set (facts D25)
 video_iters = 100  # per video
-optim_wrapper = dict(optimizer=dict(type="AdamW", lr=1e-4, weight_decay=1e-2), clip_grad=dict(max_norm=3.0))
+optim_wrapper = dict(optimizer=dict(type="AdamW", lr=3e-4, weight_decay=1e-2), clip_grad=dict(max_norm=3.0))

@@ -7,7 +7,7 @@ _base_ = [
     "../_base_/schedules/small.py",
     "../_base_/training.py",
 ]
-inference = dict(max_size=640, flow=dict(type="DISFlow", preset="medium", scale=0.5))
+inference = dict(max_size=640)
 model = dict(
     _delete_=True,
     type="PropagationTraining",

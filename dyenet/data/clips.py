@@ -39,8 +39,13 @@ class ClipDataset(Dataset[Clip]):
     another, and a warning counts them; otherwise InputError names the file.
     """
 
-    num_identities: int = 0
-    """Identities 0..num_identities-1 occur in the clips."""
+    identity_names: Sequence[str] = ()
+    """What the identities 0, 1, ... of the clips are; two data sets mean the same object by the same name."""
+
+    @property
+    def num_identities(self) -> int:
+        """Identities 0..num_identities-1 occur in the clips."""
+        return len(self.identity_names)
 
     def __init__(
         self,
@@ -147,7 +152,7 @@ class VideoClips(ClipDataset):
         self.videos = find_videos(root, split)
         self.max_step = max_step
         self.offsets = np.cumsum([0, *(v.num_objects for v in self.videos)])
-        self.num_identities = int(self.offsets[-1])
+        self.identity_names = [n for v in self.videos for n in v.identity_names()]
 
     def draw(self, rng: Generator) -> Clip:
         which = int(rng.integers(len(self.videos)))
@@ -203,7 +208,11 @@ class SyntheticClips(ClipDataset):
         super().__init__(**common)
         self.num_scenes, self.max_step, self.estimated_flow = num_scenes, max_step, estimated_flow
         self.photos = list_pictures(photos) if photos is not None else []
-        self.num_identities = (num_scenes or 0) * self.OBJECTS
+        self.identity_names = [
+            f"synthetic scene {self.seed} {scene} {k}"
+            for scene in range(num_scenes or 0)
+            for k in range(self.OBJECTS)
+        ]
 
     def draw(self, rng: Generator) -> Clip:
         scene = int(rng.integers(self.num_scenes or 2**31))
@@ -231,7 +240,7 @@ class SyntheticClips(ClipDataset):
 
 @DATASETS.register_module()
 class MixedClips(Dataset[Clip]):
-    """Clips of several data sets, drawn with ``weights``; each keeps identities of its own.
+    """Clips of several data sets, drawn with ``weights``; an object that several of them show is one identity.
 
     ``datasets``: configs or data sets; ``common`` is what every config among them is given besides. Item ``index``
     is item ``index`` (modulo its length) of the drawn one.
@@ -254,8 +263,11 @@ class MixedClips(Dataset[Clip]):
         ]
         self.weights = np.asarray(weights, float) / np.sum(weights)
         self.length, self.seed = length, seed
-        self.offsets = np.cumsum([0, *(d.num_identities for d in self.datasets)])
-        self.num_identities = int(self.offsets[-1])
+        places: dict[str, int] = {}
+        self.identities = [
+            [places.setdefault(n, len(places)) for n in d.identity_names] for d in self.datasets
+        ]
+        self.num_identities = len(places)
 
     def __len__(self) -> int:
         return self.length
@@ -265,6 +277,5 @@ class MixedClips(Dataset[Clip]):
             raise IndexError(f"clip {index} of {self.length}")
         which = int(np.random.default_rng([self.seed, index]).choice(len(self.datasets), p=self.weights))
         clip = self.datasets[which][index % len(self.datasets[which])]
-        offset = int(self.offsets[which])
-        clip.identities = [i if i < 0 else i + offset for i in clip.identities]
+        clip.identities = [i if i < 0 else self.identities[which][i] for i in clip.identities]
         return clip

@@ -60,7 +60,9 @@ class CompositeClips(ClipDataset):
             raise ConfigError("CompositeClips needs videos of one object each, or images and backgrounds")
         self.max_objects, self.max_step, self.estimated_flow = max_objects, max_step, estimated_flow
         self.offsets = len(self.videos) + np.cumsum([0, *(len(i.object_ids) for i in self.images)])
-        self.num_identities = int(self.offsets[-1])
+        self.identity_names = [
+            n for source in (self.videos, self.images) for i in source for n in i.identity_names()
+        ]
 
     def draw(self, rng: Generator) -> Clip:
         layers, identities, sources, is_video = self._background(rng)

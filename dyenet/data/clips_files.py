@@ -35,6 +35,10 @@ class AnnotatedVideo:
         mask = read_labels(self.masks[index])
         return (mask > 0).astype(np.uint8) if self.binary else mask
 
+    def identity_names(self) -> list[str]:
+        """One per object: its folder and its id."""
+        return [f"{self.images[0].parent} {k}" for k in range(1, self.num_objects + 1)]
+
 
 @dataclass(frozen=True)
 class AnnotatedImage:
@@ -43,6 +47,10 @@ class AnnotatedImage:
     image: Path
     mask: Path
     object_ids: tuple[int, ...]
+
+    def identity_names(self) -> list[str]:
+        """One per object: its file and its id."""
+        return [f"{self.image} {k}" for k in self.object_ids]
 
 
 def read_picture(path: Path) -> Picture:
@@ -89,7 +97,8 @@ def _video(root: Path, name: str) -> AnnotatedVideo:
 def find_images(
     root: Path | str, *, min_area: float = 0.005, skip_corrupt: bool = False
 ) -> list[AnnotatedImage]:
-    """Images with index masks under ``root``: ``images/`` + ``masks/*.png``, or every frame of a DAVIS tree.
+    """Images with index masks under ``root``: ``images/`` + ``masks/*.png``, every frame of a DAVIS tree, or the
+    objects of PASCAL VOC, ``JPEGImages/`` + ``SegmentationObject/*.png``.
 
     Objects below ``min_area`` of their image are not listed, nor images without any other. A mask that cannot
     be read raises InputError, or is left out with a warning that counts them.
@@ -100,8 +109,13 @@ def find_images(
     elif (root / "JPEGImages" / "480p").is_dir():
         frames = sorted((root / "JPEGImages" / "480p").glob("*/*.jpg"))
         pairs = [(p, root / "Annotations" / "480p" / p.parent.name / f"{p.stem}.png") for p in frames]
+    elif (root / "SegmentationObject").is_dir():
+        masks = sorted((root / "SegmentationObject").glob("*.png"))
+        pairs = [(root / "JPEGImages" / f"{m.stem}.jpg", m) for m in masks]
     else:
-        raise InputError(f"no images at {root}: it holds neither images/ nor JPEGImages/480p/")
+        raise InputError(
+            f"no images at {root}: it holds neither images/ nor JPEGImages/480p/ nor SegmentationObject/"
+        )
     found, corrupt = [], 0
     for image, mask in pairs:
         if not mask.is_file():

@@ -62,7 +62,7 @@ class ImageClips(ClipDataset):
         self.max_objects, self.moved, self.estimated_flow = max_objects, moved, estimated_flow
         self.images = [i for root in roots for i in find_images(root, skip_corrupt=self.skip_corrupt)]
         self.offsets = np.cumsum([0, *(len(i.object_ids) for i in self.images)])
-        self.num_identities = int(self.offsets[-1])
+        self.identity_names = [n for i in self.images for n in i.identity_names()]
 
     def draw(self, rng: Generator) -> Clip:
         which = int(rng.integers(len(self.images)))
@@ -113,7 +113,9 @@ class FirstFrameClips(ImageClips):
         if not any(self.object_ids):
             raise InputError("FirstFrameClips has no annotated frame with an object; give root or frames")
         self.offsets = np.cumsum([0, *(len(ids) for ids in self.object_ids)])
-        self.num_identities = int(self.offsets[-1])
+        self.identity_names = [
+            f"{name} {k}" for name, ids in zip(self.names, self.object_ids, strict=True) for k in ids
+        ]
 
     def draw(self, rng: Generator) -> Clip:
         which = int(rng.choice([i for i, ids in enumerate(self.object_ids) if ids]))

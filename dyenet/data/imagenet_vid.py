@@ -57,13 +57,17 @@ class ImageNetVid:
             raise lacking(NAME, self.root, [self._annotations(sequence) / "*.xml"])
         return names
 
-    def video(self, sequence: str) -> Video:
-        """The frames, read when asked for. Raises InputError if the images are not on the disk."""
+    def images(self, sequence: str) -> dict[str, Path]:
+        """Frame name -> file, in order. Raises InputError if the images are not on the disk."""
         folder = self.root / "Data" / "VID" / self.split / sequence
         images = pictures_in(folder)
         if not images:
             raise lacking(NAME, self.root, [folder])
-        return FolderVideo(list(images.values()))
+        return images
+
+    def video(self, sequence: str) -> Video:
+        """The frames, read when asked for. Raises InputError if the images are not on the disk."""
+        return FolderVideo(list(self.images(sequence).values()))
 
     def boxes(self, sequence: str, frame_name: str) -> TrackedBoxes:
         """The boxes of one frame, K of which may be 0. Raises InputError if it has no readable annotation."""

@@ -133,7 +133,7 @@ def demo_clip(
     """
     if num_frames < 40:
         raise InputError(f"a demo clip needs at least 40 frames, but {num_frames} were asked for")
-    scenario = Scenario(num_objects=num_objects, occlusion=True, leave=False, distractors=1, occluders=0)
+    scenario = Scenario(num_objects=num_objects, occlusion=True, leave=False, distractors=0, occluders=0)
     for attempt in range(300):
         video = SyntheticVideo([seed, attempt], num_frames=num_frames, size=size, scenario=scenario)
         # Many scenes fail in the first frame already.

@@ -148,9 +148,9 @@ def run(
     source = ModelSource(config, overrides, device=device, dtype=dtype)
     console = Console(stderr=True)
     mine = sorted(videos.sequences, key=lambda s: -len(videos.frame_names(s)))[rank::world_size]
+    keys = {s: run_key(source.model(s), videos, s) for s in (videos.sequences if rank == 0 else mine)}
     for number, sequence in enumerate(mine, start=1):
-        model = source.model(sequence)
-        key = run_key(model, videos, sequence)
+        model, key = source.model(sequence), keys[sequence]
         record = finished(out, videos, sequence, key)
         before = " (done before)" if record else ""
         record = record or run_sequence(model, videos, sequence, out, key)
@@ -158,7 +158,7 @@ def run(
         console.print(f"{Path(config).stem} {number}/{len(mine)} {sequence}: {speed:.3f} s per frame{before}")
     if rank != 0:
         return None
-    records = {s: _wait_for(out, videos, s, run_key(source.model(s), videos, s)) for s in videos.sequences}
+    records = {s: _wait_for(out, videos, s, keys[s]) for s in videos.sequences}
     scores = score(videos, out / "masks") if has_truth(videos) else None
     result = BenchmarkResult(source.description(), scores, records)
     about = {"config": config, "weights": result.weights, "dataset": dataset, "split": split}

@@ -47,6 +47,7 @@ class OIMLoss(nn.Module):
         self.register_buffer("queue", torch.zeros(queue_size, embedding_dim))
         self.register_buffer("head", torch.zeros((), dtype=torch.long))
         self.register_buffer("filled", torch.zeros((), dtype=torch.long))
+        self._collected: list[tuple[Tensor, Tensor]] = []
 
     def losses(self, embeddings: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """(sum of the losses, number of them) over ``embeddings`` (R, D) of unit length, ``labels`` (R,).
@@ -72,6 +73,17 @@ class OIMLoss(nn.Module):
         """The mean loss; 0 without any target."""
         total, count = self.losses(embeddings, labels)
         return total / count.clamp(min=1)
+
+    def collect(self, embeddings: Tensor, labels: Tensor) -> None:
+        """Keeps a batch's embeddings (R, D) and labels (R,) for ``update_collected``."""
+        self._collected.append((embeddings.detach(), labels))
+
+    def update_collected(self) -> None:
+        """``update`` by all that was collected since the last call: several batches where gradients accumulate."""
+        none = (self.table.new_zeros(0, self.table.shape[1]), self.head.new_zeros(0))
+        embeddings, labels = zip(none, *self._collected, strict=True)
+        self.update(torch.cat(embeddings), torch.cat(labels))
+        self._collected.clear()
 
     @torch.no_grad()
     def update(self, embeddings: Tensor, labels: Tensor) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
+import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -12,9 +14,54 @@ from dyenet.models.conv5 import Conv5, OutputNetwork
 from dyenet.registry import MODELS
 
 
+class FeatureNorm(nn.Module):
+    """Centres and scales features by their running mean and variance, in training, too; no learned part.
+
+    Not by those of the batch: a batch holds a few views of a few objects. ``update`` moves them, and is called once
+    per optimiser step.
+    """
+
+    mean: Tensor
+    variance: Tensor
+    updates: Tensor
+
+    def __init__(self, channels: int, *, momentum: float = 0.01) -> None:
+        super().__init__()
+        self.momentum = momentum
+        self.register_buffer("mean", torch.zeros(channels))
+        self.register_buffer("variance", torch.ones(channels))
+        self.register_buffer("updates", torch.zeros((), dtype=torch.long))
+        self._collected: list[Tensor] = []
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(R, C) -> (R, C)."""
+        if self.training:
+            self._collected.append(x.detach().float())
+        return (x - self.mean) / (self.variance + 1e-5).sqrt()
+
+    def update(self) -> None:
+        """By all features since the last call, on all processes; the first one is taken whole, later ones less."""
+        rows = torch.cat([self.mean.new_zeros(0, len(self.mean)), *self._collected])
+        self._collected.clear()
+        sums = torch.stack([torch.full_like(self.mean, len(rows)), rows.sum(0), (rows**2).sum(0)])
+        if dist.is_available() and dist.is_initialized():
+            dist.all_reduce(sums)
+        count, total, squares = sums
+        if count[0] < 2:
+            return
+        share = max(self.momentum, 1 / (1 + int(self.updates)))
+        self.mean.lerp_(total / count, share)
+        self.variance.lerp_(((squares - total**2 / count) / (count - 1)).clamp(min=0), share)
+        self.updates.add_(1)
+
+
 @MODELS.register_module()
 class ReIDHead(nn.Module):
-    """The mask network (conv5_x without its stride) and the re-identification network (conv5_x with it)."""
+    """The mask network (conv5_x without its stride) and the re-identification network (conv5_x with it).
+
+    ``pooled_norm`` normalises the pooled features before the embedding layer. Not in the paper: group norms, which
+    small batches need, leave the pooled features of all boxes nearly the same.
+    """
 
     def __init__(
         self,
@@ -26,6 +73,7 @@ class ReIDHead(nn.Module):
         embedding_dim: int = 256,
         dilations: Sequence[int] = (2, 2, 2),
         norm: NormName = "frozen_bn",
+        pooled_norm: bool = False,
     ) -> None:
         super().__init__()
         self.mask_conv5 = Conv5(
@@ -35,6 +83,7 @@ class ReIDHead(nn.Module):
         self.embedding_conv5 = Conv5(
             in_channels, width=width, out_channels=hidden_channels, stride=2, dilations=(1, 1, 1), norm=norm
         )
+        self.pooled_norm = FeatureNorm(hidden_channels) if pooled_norm else None
         self.embedding = nn.Linear(hidden_channels, embedding_dim)
         self.embedding_dim = embedding_dim
 
@@ -45,4 +94,6 @@ class ReIDHead(nn.Module):
     def embed(self, roi: Tensor) -> Tensor:
         """(R, C, m, m) RoI features -> (R, D) embeddings of unit length."""
         pooled = self.embedding_conv5(roi).mean(dim=(2, 3))
+        if self.pooled_norm is not None:
+            pooled = self.pooled_norm(pooled)
         return F.normalize(self.embedding(pooled).float(), dim=1)

@@ -213,7 +213,6 @@ class IdentificationTraining(Stage):
             raise ConfigError(f"IdentificationTraining: the network has no {name}")
         self.people, self.jitter, self.min_area = people, jitter, min_area
         self.oim = OIMLoss(num_identities=num_identities, embedding_dim=net.embedding_dim, **(oim or {}))
-        self._pending: list[tuple[Tensor, Tensor]] = []
         self.train_only(net)
 
     @property
@@ -233,18 +232,11 @@ class IdentificationTraining(Stage):
         embeddings = self.trained(batch.images, boxes, batch.frame_rows(objects, frames))
         labels = batch.identities[objects]
         if self.training:
-            self._pending.append((embeddings.detach(), labels))
+            self.oim.collect(embeddings, labels)
         return {"loss_reid": mean_over_processes(*self.oim.losses(embeddings, labels))}
 
     def after_step(self) -> None:
-        """Moves the OIM table by the embeddings since the last optimiser step."""
-        table = self.oim.table
-        embeddings = [e for e, _ in self._pending] or [table.new_zeros(0, table.shape[1])]
-        labels = [label for _, label in self._pending] or [
-            torch.zeros(0, dtype=torch.long, device=table.device)
-        ]
-        self.oim.update(torch.cat(embeddings), torch.cat(labels))
-        self._pending.clear()
+        self.oim.update_collected()
 
 
 def cut(maps: Tensor, boxes: Tensor, rows: Tensor, size: int) -> Tensor:

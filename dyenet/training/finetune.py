@@ -71,7 +71,6 @@ def finetune_on_masks(
     *,
     work_dir: str | Path,
     iterations: int = 100,
-    lr: float = 1e-4,
     overrides: Sequence[str] = (),
 ) -> Model:
     """A copy of ``model`` (loaded with ``fuse=False``) tuned on the given frames of one video.
@@ -80,7 +79,7 @@ def finetune_on_masks(
     ``final.safetensors`` and the log. ``overrides`` are ``key=value`` on the config ``dyenet/online.py``.
     """
     cfg = load_config(ONLINE, overrides)
-    cfg.max_iters, cfg.optim_wrapper.optimizer.lr = iterations, lr
+    cfg.max_iters = iterations
     cfg.model.network, cfg.inference = model.config.model, model.config.inference
     cfg.parent = {key: model.weights.get(key) for key in ("file", "sha256")}
     block = cfg.train_dataloader.dataset.to_dict()

@@ -57,8 +57,8 @@ class JointTraining(Stage):
     """Trains all of DyeNet at once on clips; gradients of L_remp reach the trunk through time.
 
     ``num_identities`` is the length of the OIM table; ``oim`` holds its other arguments. ``loss_weight`` is the
-    paper's lambda, ``reid_weight`` scales L_reid; ``rpn_weight`` above 0 trains the RPN along (the paper trains it
-    apart).
+    paper's lambda (0 leaves L_mask and L_remp out altogether), ``reid_weight`` scales L_reid; ``rpn_weight`` above 0
+    trains the RPN along (the paper trains it apart).
     """
 
     network: DyeNet
@@ -87,7 +87,6 @@ class JointTraining(Stage):
         self.oim = OIMLoss(
             num_identities=num_identities, embedding_dim=self.network.embedding_dim, **(oim or {})
         )
-        self._pending: list[tuple[Tensor, Tensor]] = []
         if rpn_weight == 0:
             self.network.rpn.requires_grad_(False)
 
@@ -95,7 +94,8 @@ class JointTraining(Stage):
         batch = ClipBatch.collate(clips, next(self.network.parameters()).device)
         features = self.network.extract_features(batch.images)
         losses = self.reid_and_mask_losses(batch, features)
-        losses["loss_remp"] = self.loss_weight * self.remp_loss(batch, features)
+        if self.loss_weight > 0:
+            losses["loss_remp"] = self.loss_weight * self.remp_loss(batch, features)
         if self.rpn_weight > 0:
             boxes = true_boxes(batch, self.rois.min_area)
             for name, value in self.network.rpn.losses(features.coarse, batch.image_size, boxes).items():
@@ -109,14 +109,15 @@ class JointTraining(Stage):
         cells = reid_count = torch.zeros((), device=mask_sum.device)
         if len(objects):
             roi = self.network.roi_features(features, boxes, batch.frame_rows(objects, frames))
-            logits = self.network.segment(roi).float()
-            target, valid = batch.targets(objects, frames, boxes, logits.shape[-1])
-            mask_sum = F.binary_cross_entropy_with_logits(logits, target, weight=valid, reduction="sum")
-            cells = valid.sum()
+            if self.loss_weight > 0:
+                logits = self.network.segment(roi).float()
+                target, valid = batch.targets(objects, frames, boxes, logits.shape[-1])
+                mask_sum = F.binary_cross_entropy_with_logits(logits, target, weight=valid, reduction="sum")
+                cells = valid.sum()
             embeddings, labels = self.network.embed(roi), batch.identities[objects]
             reid_sum, reid_count = self.oim.losses(embeddings, labels)
             if self.training:
-                self._pending.append((embeddings.detach(), labels))
+                self.oim.collect(embeddings, labels)
         return {
             "loss_reid": self.reid_weight * mean_over_processes(reid_sum, reid_count),
             "loss_mask": self.loss_weight * mean_over_processes(mask_sum, cells),
@@ -225,12 +226,9 @@ class JointTraining(Stage):
         return torch.where((visible | found)[:, None], boxes, patches.boxes)
 
     def after_step(self) -> None:
-        """Moves the OIM table by the embeddings since the last optimiser step."""
-        device = self.oim.table.device
-        embeddings = [e for e, _ in self._pending] or [self.oim.table.new_zeros(0, self.oim.table.shape[1])]
-        labels = [label for _, label in self._pending] or [torch.zeros(0, dtype=torch.long, device=device)]
-        self.oim.update(torch.cat(embeddings), torch.cat(labels))
-        self._pending.clear()
+        self.oim.update_collected()
+        if self.network.reid_head.pooled_norm is not None:
+            self.network.reid_head.pooled_norm.update()
 
 
 def true_boxes(batch: ClipBatch, min_area: float) -> list[Tensor]:

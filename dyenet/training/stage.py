@@ -45,8 +45,7 @@ class Stage(BaseModel):
                 own = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
                 load_strictly(self._submodule(part, "init_parts"), own, f"{init_from} {part}".rstrip())
         self._frozen = [self._submodule(name, "freeze") for name in freeze]
-        for module in self._frozen:
-            module.requires_grad_(False)
+        self._freeze()
         self.sources: list[str] = []
 
     def _submodule(self, name: str, option: str) -> nn.Module:
@@ -60,6 +59,9 @@ class Stage(BaseModel):
         self.network.requires_grad_(False)
         if part is not None:
             part.requires_grad_(True)
+        self._freeze()
+
+    def _freeze(self) -> None:
         for module in self._frozen:
             module.requires_grad_(False)
 

@@ -78,6 +78,7 @@ def test_it_trains_one_step(name):
     assert [k for k in before if after[k].grad is None] == []
     assert [k for k in before if not k.endswith("bias") and not after[k].grad.any()] == []
     optim_wrapper.step()
+    assert any(not torch.equal(before[k], after[k]) for k in before)
     stage.after_step()
     optim_wrapper.zero_grad()
     empty = Clip(data[0].frames, torch.zeros_like(data[0].masks), data[0].flow, [], data[0].sources)

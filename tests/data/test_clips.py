@@ -175,7 +175,7 @@ def test_small_objects_become_void_and_others_are_renumbered():
     assert (clip.masks[:, 5:15, 5:15] == 1).all()
 
 
-def test_mixture_offsets_identities_and_follows_weights(data):
+def test_mixture_joins_identities_and_follows_weights(data):
     mixed = MixedClips(
         datasets=[dict(type="VideoClips", root=str(data / "davis"), **COMMON), make("images", data)],
         weights=[1.0, 1.0],
@@ -187,6 +187,10 @@ def test_mixture_offsets_identities_and_follows_weights(data):
     assert min(identities) < 3 <= max(identities)
     only = MixedClips(datasets=[video, images], weights=[0.0, 1.0], length=5)
     assert all(i >= 3 for index in range(5) for i in only[index].identities)
+    again = MixedClips(datasets=[video, images, make("composite", data)], length=5)
+    assert again.num_identities == mixed.num_identities  # composites show the same objects
+    stills = again.datasets[2].num_identities - 1
+    assert again.identities[2] == [again.identities[0][0], *again.identities[1][:stills]]
     with pytest.raises(ConfigError, match="weights"):
         MixedClips(datasets=[video], weights=[1.0, 2.0])
 

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import pathlib
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -25,6 +30,7 @@ from dyenet.data.compositing import (
     inpaint,
     scaling,
 )
+from dyenet.data.masks import read_labels, write_index_mask
 from dyenet.data.synthetic import shows_return
 from dyenet.data.synthetic_layers import STILL, Path
 from dyenet.data.synthetic_paths import Paths
@@ -187,6 +193,40 @@ def test_images_and_their_objects(tmp_path):
     picked = pick_ids(mask, [4, 2])
     assert set(np.unique(picked)) == {0, 1, 2, 255}
     assert (picked[10:, 10:] == 1).all()
+
+
+def test_images_in_the_folders_of_voc(tmp_path):
+    for folder in ("JPEGImages", "SegmentationObject"):
+        (tmp_path / folder).mkdir()
+    mask = np.zeros((20, 20), np.uint8)
+    mask[:5, :5], mask[10:, 10:], mask[6, 6] = 1, 2, 255
+    for name in ("a", "unlabelled"):
+        Image.fromarray(np.zeros((20, 20, 3), np.uint8)).save(tmp_path / "JPEGImages" / f"{name}.jpg")
+    write_index_mask(tmp_path / "SegmentationObject" / "a.png", mask)
+    (image,) = find_images(tmp_path)
+    assert (image.image, image.object_ids) == (tmp_path / "JPEGImages" / "a.jpg", (1, 2))
+
+
+def test_masks_of_coco(tmp_path):
+    square = [2, 2, 12, 2, 12, 12, 2, 12]
+    small = [4, 4, 7, 4, 7, 7, 4, 7]
+    kinds = [(small, 9.0, 0), (square, 100.0, 0)]
+    annotations = [
+        dict(id=k, image_id=1, category_id=1, segmentation=[s], area=a, iscrowd=c, bbox=[0, 0, 1, 1])
+        for k, (s, a, c) in enumerate(kinds, start=1)
+    ]
+    images = [dict(id=i, file_name=f"{i}.jpg", height=20, width=20) for i in (1, 2)]
+    (tmp_path / "pictures").mkdir()
+    (tmp_path / "instances.json").write_text(
+        json.dumps(dict(images=images, annotations=annotations, categories=[dict(id=1, name="thing")]))
+    )
+    Image.fromarray(np.zeros((20, 20, 3), np.uint8)).save(tmp_path / "pictures" / "1.jpg")
+    script = pathlib.Path(__file__).parents[2] / "scripts" / "coco_masks.py"
+    arguments = [tmp_path / "instances.json", tmp_path / "pictures", tmp_path / "out"]
+    subprocess.run([sys.executable, script, *arguments], check=True)
+    (image,) = find_images(tmp_path / "out")
+    mask = read_labels(image.mask)
+    assert (mask[3, 3], mask[5, 5], mask[15, 15]) == (1, 2, 0)
 
 
 def test_corrupt_files_name_themselves(tmp_path):

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dyenet.data.clips_boxes import BoxClips, fill_boxes
 from dyenet.data.imagenet_vid import ImageNetVid
 from dyenet.data.masks import write_index_mask
 from dyenet.data.readers import LAYOUTS, open_dataset
@@ -333,6 +334,35 @@ def test_imagenet_vid_lacks(vid):
     path.write_text("<annotation><object><trackid>1</trackid></object></annotation>")
     with pytest.raises(InputError, match=r"000000\.xml cannot be read \(an object has no bndbox/xmin\)"):
         dataset.boxes("ILSVRC2015_val_0", "000000")
+
+
+def test_clips_of_boxes(vid):
+    one, two = ImageNetVid(vid, "train").sequences
+    for snippet in (one, two):
+        image(vid / "Data" / "VID" / "train" / snippet / "000000.JPEG", np.full((48, 64, 3), 90, np.uint8))
+    clips = BoxClips(
+        root=str(vid),
+        size=(48, 64),
+        num_frames=2,
+        length=6,
+        augmentation=dict(scale=(1.0, 1.0), flip=0.0, colour=0.0, grey=0.0, blur=0.0),
+    )
+    assert clips.identity_names == [f"{vid} {one} 4", f"{vid} {two} 4"]
+    drawn = [clips[i] for i in range(6)]
+    assert {i for clip in drawn for i in clip.identities} == {0, 1}
+    for clip in drawn:
+        ys, xs = np.nonzero(clip.masks[0].numpy() == 1)
+        assert clip.identities == [0 if one in clip.sources[0] else 1]
+        assert np.prod(clip.masks[0].numpy()[ys.min() : ys.max() + 1, xs.min() : xs.max() + 1])  # a whole box
+
+
+def test_small_boxes_lie_over_large_ones():
+    found = np.zeros((6, 8), np.uint8)
+    fill_boxes(found, np.array([[1, 1, 3, 3], [0, 0, 6, 5], [-2, 4, 1, 9]], np.float32), [1, 2, 3])
+    assert found[0].tolist() == [2] * 6 + [0] * 2
+    assert found[1].tolist() == [2, 1, 1, 2, 2, 2, 0, 0]
+    assert found[4].tolist() == [3, 2, 2, 2, 2, 2, 0, 0]
+    assert found[5].tolist() == [3] + [0] * 7
 
 
 # All of them

@@ -1,8 +1,8 @@
-# For a laptop: frames are worked on at 640 pixels (masks come out at the video's size), flow at half of that.
+# For a laptop: frames are worked on at 640 pixels (masks come out at the video's size).
 inference = dict(
     schedule="iterative",
     max_size=640,
     retrieval=dict(max_proposals=12, frame_step=3),
     linking=dict(max_contradicting_fraction=0.5),  # the tube may be what is wrong; chosen on devval
-    flow=dict(type="DISFlow", preset="medium", scale=0.5),
+    flow=dict(type="DISFlow", preset="medium"),
 )

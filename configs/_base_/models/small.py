@@ -4,7 +4,13 @@ model = dict(
     trunk=dict(type="SmallTrunk", norm="frozen_bn", dilations=(1, 2, 4, 2, 4)),
     rpn=dict(type="ProposalNetwork", channels=128, pre_nms=1000),
     reid_head=dict(
-        type="ReIDHead", width=128, hidden_channels=256, output_channels=128, dilations=(1, 2, 1), norm="gn"
+        type="ReIDHead",
+        width=128,
+        hidden_channels=256,
+        output_channels=128,
+        dilations=(1, 2, 1),
+        norm="gn",
+        pooled_norm=True,
     ),
     propagation_head=dict(
         type="PropagationHead",

@@ -1,0 +1,29 @@
+# The Re-ID network of `small` alone, on many objects a batch: the joint stage sees too few for the OIM loss to tell
+# them apart. All else of dyenet/small_joint.py is kept as it is.
+# Run: dyenet train dyenet/small_reid.py [--set data_root=DATA] [--set model.init_from=WEIGHTS]
+_base_ = "small_joint.py"
+model = dict(
+    init_from="work_dirs/small_joint/final.safetensors",
+    freeze=["trunk", "rpn", "propagation_head", "reid_head.mask_conv5", "reid_head.mask_output"],
+    loss_weight=0.0,
+    rpn_weight=0.0,
+    reid_weight=1.0,
+    rois=dict(_delete_=True, jittered=2, jitter=0.15, proposals=False, max_per_image=6),
+)
+train_dataloader = dict(
+    batch_size=8,
+    dataset=dict(
+        _delete_=True,
+        type="CompositeClips",
+        videos=[{{_base_.davis}}],
+        images={{_base_.photos}},
+        backgrounds=[f"{_base_.data_root}/static/imagenette"],
+        size=(224, 352),
+        num_frames=2,
+        max_step=30,
+        max_objects=3,
+        length=1000000,
+    ),
+)
+max_iters = 600
+optim_wrapper = dict(optimizer=dict(lr=1e-3))
