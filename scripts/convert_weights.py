@@ -3,7 +3,7 @@
     python scripts/convert_weights.py imagenet dyenet/r101.py r101_imagenet.safetensors
     python scripts/convert_weights.py deeplabv3 dyenet/r101.py r101_coco.safetensors --state deeplabv3_resnet101.pth
     python scripts/convert_weights.py imagenet msk/msk_r101.py msk_imagenet.safetensors --set model.network.stem=plain
-    python scripts/convert_weights.py vsreid vsreid/r101_rgb.py vsreid_released.safetensors --state MP2S.pth
+    python scripts/convert_weights.py vsreid vsreid/r101_released.py vsreid_released.safetensors --state MP2S.pth
 
 Sources: imagenet (torchvision's ResNets), deeplabv3 (torchvision's, COCO), faster_rcnn (torchvision's, COCO),
 vsreid (the released mask propagation network). Without --state, torchvision fetches its own. What the source
@@ -28,8 +28,6 @@ from dyenet.config import load_config
 from dyenet.errors import ConfigError, DyeNetError, WeightsError
 from dyenet.models.baselines import MSK, VSReID
 from dyenet.models.baselines.convert import (
-    RELEASED_MEAN,
-    RELEASED_STD,
     load_imagenet_resnet101,
     load_released_vsreid,
     load_torchvision_faster_rcnn,
@@ -38,8 +36,6 @@ from dyenet.models.converters import load_deeplabv3_resnet, load_imagenet_resnet
 from dyenet.models.dyenet import DyeNet
 from dyenet.models.weights import save_network
 from dyenet.registry import MODELS
-
-RELEASED = dict(fusion="logit_sum", mean=RELEASED_MEAN, std=RELEASED_STD)
 
 
 def main() -> None:
@@ -64,8 +60,6 @@ def convert(source: str, config: str, out: Path, state_file: Path | None, overri
         raise ConfigError("the released VS-ReID weights are fetched by hand; give their file with --state")
     cfg = load_config(config, overrides)
     block = cfg.model.get("network", cfg.model)
-    if source == "vsreid" and "propagation" in block:
-        block.propagation.update(RELEASED)
     network = MODELS.build(block.to_dict())
     if source == "imagenet" and isinstance(network, DyeNet):
         load_imagenet_resnet(network, read_state(state_file, f"resnet{block.trunk.depth}"))

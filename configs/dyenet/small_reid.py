@@ -1,9 +1,18 @@
 # The Re-ID network of `small` alone, on many objects a batch: the joint stage sees too few for the OIM loss to tell
-# them apart. All else of dyenet/small_joint.py is kept as it is.
+# them apart. All else of dyenet/small_joint.py is kept as it is. The embedding layer begins anew: where all embeddings
+# are alike, so are the rows of the OIM table, and the loss has no gradient.
 # Run: dyenet train dyenet/small_reid.py [--set data_root=DATA] [--set model.init_from=WEIGHTS]
 _base_ = "small_joint.py"
 model = dict(
     init_from="work_dirs/small_joint/final.safetensors",
+    init_parts=[
+        "trunk",
+        "rpn",
+        "propagation_head",
+        "reid_head.mask_conv5",
+        "reid_head.mask_output",
+        "reid_head.embedding_conv5",
+    ],
     freeze=["trunk", "rpn", "propagation_head", "reid_head.mask_conv5", "reid_head.mask_output"],
     loss_weight=0.0,
     rpn_weight=0.0,

@@ -40,7 +40,7 @@ def test_imagenet_into_r50(tmp_path):
     ("arguments", "sentence"),
     [
         (["deeplabv3", "msk/msk_small.py", "out.safetensors"], "deeplabv3 has nothing for the MSK of"),
-        (["vsreid", "vsreid/r101_rgb.py", "out.safetensors"], "give their file with --state"),
+        (["vsreid", "vsreid/r101_released.py", "out.safetensors"], "give their file with --state"),
         (
             ["imagenet", "dyenet/r50.py", "out.safetensors", "--state", __file__],
             "cannot be read as a state dict",

@@ -10,6 +10,7 @@ from torch import nn
 from torchvision.models import resnet101
 from torchvision.models.detection import fasterrcnn_resnet50_fpn
 
+from dyenet.config import load_config
 from dyenet.errors import ConfigError, WeightsError
 from dyenet.models.baselines.convert import (
     RELEASED_MEAN,
@@ -215,6 +216,12 @@ def test_the_released_weights_are_renamed_and_turned_from_bgr():
     expected = nn.functional.conv2d(bgr, state["module.backbone.conv1_1.weight"], stride=2, padding=1)
     normalised = (images - network.mean) / network.std
     assert torch.allclose(network.rgb.backbone.conv1_1(normalised), expected, atol=1e-2, rtol=1e-4)
+
+
+def test_the_released_config_takes_the_released_weights():
+    block = load_config("vsreid/r101_released.py").model.propagation.to_dict()
+    network = build({**block, **TINY})
+    load_released_vsreid(network, released(network))
 
 
 def test_released_weights_that_do_not_fit_are_refused_by_name():
