@@ -2,6 +2,7 @@
 # them apart. All else of dyenet/small_joint.py is kept as it is. The embedding layer begins anew: where all embeddings
 # are alike, so are the rows of the OIM table, and the loss has no gradient.
 # Run: dyenet train dyenet/small_reid.py [--set data_root=DATA] [--set model.init_from=WEIGHTS]
+# 14 minutes on two CPU cores. The gain is in docs/results.md.
 _base_ = "small_joint.py"
 model = dict(
     init_from="work_dirs/small_joint/final.safetensors",

@@ -25,7 +25,7 @@ class FeatureNorm(nn.Module):
     variance: Tensor
     updates: Tensor
 
-    def __init__(self, channels: int, *, momentum: float = 0.01) -> None:
+    def __init__(self, channels: int, *, momentum: float = 0.1) -> None:
         super().__init__()
         self.momentum = momentum
         self.register_buffer("mean", torch.zeros(channels))
