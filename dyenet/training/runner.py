@@ -93,7 +93,8 @@ def build_runner(
         },
         train_cfg=dict(type="IterBasedTrainLoop", max_iters=cfg.max_iters, val_interval=cfg.max_iters + 1),
         optim_wrapper=optim_wrapper_config(cfg.optim_wrapper.to_dict(), cfg.precision),
-        param_scheduler=cfg.get("param_scheduler"),
+        # A schedule that would only begin later, in a training cut short with max_iters, has no end.
+        param_scheduler=[s for s in cfg.get("param_scheduler", []) if s.get("begin", 0) < cfg.max_iters],
         default_hooks=dict(
             logger=dict(type="LoggerHook", interval=cfg.log_interval),
             checkpoint=dict(type="AtomicCheckpointHook", interval=cfg.checkpoint_interval),

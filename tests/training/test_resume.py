@@ -12,10 +12,11 @@ import pytest
 import torch
 from tiny_training import TINY, losses_of
 
+from dyenet.config import load_config
 from dyenet.errors import ConfigError, WeightsError
 from dyenet.models.weights import read_weights
 from dyenet.training.checkpoints import find_latest, read_checkpoint, write_atomically
-from dyenet.training.runner import train
+from dyenet.training.runner import build_runner, train
 
 STEPS = 6
 SCHEDULE = [*TINY, f"max_iters={STEPS}", "checkpoint_interval=3"]
@@ -48,6 +49,13 @@ def test_the_same_seed_gives_the_same_losses_and_another_does_not(straight, tmp_
     assert sorted(first) == list(range(1, STEPS + 1))
     assert run(tmp_path / "again") == first
     assert run(tmp_path / "other", "seed=1", "max_iters=1")[1] != first[1]
+
+
+def test_a_training_may_be_shorter_than_its_warm_up(tmp_path):
+    config = load_config("debug/joint.py", [*SCHEDULE, "max_iters=2"])
+    config.param_scheduler = load_config("_base_/schedules/small.py").param_scheduler
+    build_runner(config, tmp_path).train()
+    assert sorted(losses_of(tmp_path)) == [1, 2]
 
 
 def test_resumed_after_a_checkpoint_the_losses_and_weights_are_the_same(straight, tmp_path):
