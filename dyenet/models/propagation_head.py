@@ -15,6 +15,9 @@ from dyenet.models.conv5 import Conv5, OutputNetwork
 from dyenet.registry import MODELS
 
 
+AttentionName = Literal["area", "max", "none", "sigmoid"]
+
+
 @dataclass(frozen=True)
 class PropagationOutput:
     """``logits`` (R, s, s) of the mask y_j, ``hidden`` (R, d', m, m) for the next step, ``attention`` (R, m, m)."""
@@ -25,15 +28,15 @@ class PropagationOutput:
 
 
 class RegionAttention(nn.Module):
-    """a_j: one 3x3 convolution and a softmax over the box's cells (facts D5-D7).
+    """a_j: one convolution, of ``kernel`` cells a side, and a softmax over the box's cells (facts D5-D7).
 
     ``rescale`` "area" multiplies the softmax by the number of cells, so that its mean is 1; "max" divides by the
-    largest value; "none" leaves the softmax as the paper writes it.
+    largest value; "none" leaves the softmax as the paper writes it; "sigmoid" takes its place, cell by cell.
     """
 
-    def __init__(self, channels: int, *, rescale: Literal["area", "max", "none"]) -> None:
+    def __init__(self, channels: int, *, rescale: AttentionName, kernel: int = 3) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(channels, 1, 3, padding=1)
+        self.conv = nn.Conv2d(channels, 1, kernel, padding=kernel // 2)
         self.rescale = rescale
         nn.init.normal_(self.conv.weight, std=0.01)
         nn.init.zeros_(self.conv.bias)  # type: ignore[arg-type]
@@ -41,6 +44,8 @@ class RegionAttention(nn.Module):
     def forward(self, warped_hidden: Tensor) -> Tensor:
         """(R, d, m, m) -> (R, m, m)."""
         scores = self.conv(warped_hidden)[:, 0].float()
+        if self.rescale == "sigmoid":
+            return scores.sigmoid()
         attention = scores.flatten(1).softmax(dim=1)
         if self.rescale == "area":
             attention = attention * attention.shape[1]
@@ -95,7 +100,8 @@ class PropagationHead(nn.Module):
     N_R(0, x_i) by it; "channel" also carries the mask as one more channel of the hidden state, so that it is
     warped along and seen by N_R at every step, and adds the warped mask, as fine as it is put out, to the logits by a
     learned weight: the head then learns what to change about it. ``attention`` None leaves region attention out
-    (Table 1). ``fine_scale`` 2 or 4 adds the finer output; 1 is the paper's.
+    (Table 1), else it is ``RegionAttention``'s ``rescale``, and ``attention_kernel`` its kernel; ``carried`` says
+    which h_j goes on to the next frame: the "raw" one of Eq. 1, or the "attended" one. ``fine_scale`` 2 or 4 adds the finer output; 1 is the paper's.
     """
 
     def __init__(
@@ -108,7 +114,9 @@ class PropagationHead(nn.Module):
         output_channels: int = 256,
         dilations: Sequence[int] = (2, 2, 2),
         norm: NormName = "frozen_bn",
-        attention: Literal["area", "max", "none"] | None = "area",
+        attention: AttentionName | None = "area",
+        attention_kernel: Literal[1, 3] = 3,
+        carried: Literal["raw", "attended"] = "raw",
         mask_entry: Literal["gate", "channel"] = "gate",
         fine_scale: Literal[1, 2, 4] = 1,
         fine_output_channels: int = 32,
@@ -125,7 +133,12 @@ class PropagationHead(nn.Module):
             norm=norm,
             extra_channels=self.memory_channels,
         )
-        self.attention = None if attention is None else RegionAttention(hidden_channels, rescale=attention)
+        self.attention = (
+            None
+            if attention is None
+            else RegionAttention(hidden_channels, rescale=attention, kernel=attention_kernel)
+        )
+        self.carried = carried
         self.output = OutputNetwork(hidden_channels, output_channels)
         if self.mask_channels:
             self.mask_weight = nn.Parameter(torch.tensor(2.0))
@@ -164,6 +177,8 @@ class PropagationHead(nn.Module):
         if self.attention is not None:
             attention = self.attention(warped_hidden[:, : self.memory_channels - self.mask_channels])
             attended = hidden * attention[:, None].to(hidden.dtype)
+            if self.carried == "attended":
+                hidden = attended
         features = self.output.features(attended)
         logits = self.output.conv3(features)[:, 0]  # Eq. 2
         if self.fine is not None:

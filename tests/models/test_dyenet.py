@@ -86,6 +86,16 @@ def test_attention_sums(rescale, total):
     assert torch.allclose(attention.sum((1, 2)), torch.full((2,), total), atol=1e-4)
 
 
+def test_attention_by_sigmoid_looks_at_each_cell_alone():
+    attention = RegionAttention(4, rescale="sigmoid", kernel=1)
+    hidden = torch.randn(1, 4, 6, 6)
+    changed = hidden.clone()
+    changed[..., 0, 0] = 0
+    found = attention(changed)
+    assert found[0, 0, 0] == 0.5
+    assert torch.equal(found[0, 1:], attention(hidden)[0, 1:])
+
+
 def test_attention_by_max_peaks_at_one():
     attention = RegionAttention(4, rescale="max")(torch.randn(2, 4, 6, 6))
     assert torch.allclose(attention.amax((1, 2)), torch.ones(2))
@@ -147,6 +157,12 @@ def test_the_hidden_state_passed_on_is_the_raw_one():
     enhanced = output.hidden * output.attention[:, None]
     assert torch.allclose(attended.output(enhanced), output.logits, atol=1e-5)
     assert not torch.allclose(attended.output(output.hidden), output.logits, atol=1e-3)
+
+
+def test_the_attended_hidden_state_may_be_passed_on():
+    attended = head(attention="sigmoid", carried="attended")
+    output = attended(torch.randn(1, 8, 14, 14), torch.randn(1, 16, 14, 14), torch.zeros(1, 14, 14))
+    assert torch.allclose(attended.output(output.hidden), output.logits, atol=1e-5)
 
 
 def test_the_finer_output_starts_as_bilinear_upsampling():

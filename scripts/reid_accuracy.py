@@ -1,0 +1,86 @@
+"""How well embeddings tell the objects of a video apart, given their true boxes.
+
+    python scripts/reid_accuracy.py small --dataset davis2017 --root DAVIS --split val
+
+Every fifth frame's objects are compared with those of the first frame. Printed: how often an object is most similar
+to itself, and the similarities to itself and to the others (10th, 50th and 90th percentile).
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+import cv2
+import numpy as np
+import torch
+
+from dyenet.data.dataset import VideoDataset, object_ids
+from dyenet.data.masks import IndexMask
+from dyenet.data.readers import open_dataset
+from dyenet.errors import DyeNetError
+from dyenet.inference.loading import Model, load_model
+from dyenet.structures import Frame, mask_boxes
+
+STEP = 5
+MIN_PIXELS = 150
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("model", help="small, r50, r101 or a .safetensors file")
+    parser.add_argument("--dataset", required=True)
+    parser.add_argument("--root", required=True)
+    parser.add_argument("--split", default="val")
+    options = parser.parse_args()
+    try:
+        report(load_model(options.model), open_dataset(options.dataset, options.root, options.split))
+    except DyeNetError as error:
+        sys.exit(str(error))
+
+
+def report(model: Model, videos: VideoDataset) -> None:
+    own: list[float] = []
+    others: list[float] = []
+    right = 0
+    for sequence in videos.sequences:
+        video, names = videos.video(sequence), videos.frame_names(sequence)
+        first = embeddings(model, video[0], videos.read_mask(sequence, names[0]))
+        if len(first) < 2:
+            continue
+        for frame in range(STEP, len(names), STEP):
+            found = embeddings(model, video[frame], videos.read_mask(sequence, names[frame]))
+            for object_id in found.keys() & first.keys():
+                similarity = {k: float(found[object_id] @ template) for k, template in first.items()}
+                right += max(similarity, key=lambda k: similarity[k]) == object_id
+                own.append(similarity.pop(object_id))
+                others += similarity.values()
+    if not own:
+        sys.exit("no video shows two objects of enough pixels in its first frame")
+    print(f"most similar to itself: {100 * right / len(own):.1f} % of {len(own)}")
+    for name, values in (("to itself", own), ("to the others", others)):
+        low, middle, high = np.percentile(values, [10, 50, 90])
+        print(f"similarity {name}: {middle:.2f} ({low:.2f} to {high:.2f})")
+
+
+@torch.no_grad()
+def embeddings(model: Model, frame: Frame, mask: IndexMask) -> dict[int, torch.Tensor]:
+    """Object id -> embedding (D,) of its true box, of the objects with ``MIN_PIXELS`` or more."""
+    height, width = frame.shape[:2]
+    scale = min(1.0, (model.inference.max_size or max(height, width)) / max(height, width))
+    resized = cv2.resize(frame, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    ids = [k for k in object_ids(mask) if np.count_nonzero(mask == k) >= MIN_PIXELS]
+    if not ids:
+        return {}
+    boxes = mask_boxes(torch.stack([torch.from_numpy(mask == k) for k in ids])) * scale
+    network, parameter = model.network, next(model.network.parameters())
+    features = network.extract_features(torch.from_numpy(resized).permute(2, 0, 1)[None].to(parameter.device))
+    rows = torch.zeros(len(ids), dtype=torch.long, device=parameter.device)
+    found = network.embed(network.roi_features(features, boxes.to(parameter.device), rows))
+    return dict(zip(ids, found.float().cpu(), strict=True))
+
+
+if __name__ == "__main__":
+    main()
