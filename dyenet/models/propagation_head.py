@@ -14,7 +14,6 @@ from dyenet.models.blocks import NormName, initialise
 from dyenet.models.conv5 import Conv5, OutputNetwork
 from dyenet.registry import MODELS
 
-
 AttentionName = Literal["area", "max", "none", "sigmoid"]
 
 
