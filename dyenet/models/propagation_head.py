@@ -100,7 +100,8 @@ class PropagationHead(nn.Module):
     warped along and seen by N_R at every step, and adds the warped mask, as fine as it is put out, to the logits by a
     learned weight: the head then learns what to change about it. ``attention`` None leaves region attention out
     (Table 1), else it is ``RegionAttention``'s ``rescale``, and ``attention_kernel`` its kernel; ``carried`` says
-    which h_j goes on to the next frame: the "raw" one of Eq. 1, or the "attended" one. ``fine_scale`` 2 or 4 adds the finer output; 1 is the paper's.
+    which h_j goes on to the next frame: the "raw" one of Eq. 1, or the "attended" one. ``fine_scale`` 2 or 4 adds the
+    finer output; 1 is the paper's.
     """
 
     def __init__(
