@@ -1,6 +1,6 @@
 # MSK small: the size of one small VS-ReID stream, on the same data, guided by the worn mask of the frame before.
 # Run: dyenet train msk/msk_small.py [--set data_root=DATA]
-# Time and result: not measured.
+# Time and result: docs/results.md.
 _base_ = [
     "../_base_/models/msk_small_bn.py",
     "../_base_/inference/propagation_only.py",

@@ -1,6 +1,6 @@
 # VS-ReID small, 6 of 6: the Identification Net with the OIM loss, on the objects of videos and composites.
 # Run: dyenet train vsreid/small_identification.py [--set data_root=DATA]   (after small_detector)
-# Time and result: not measured.
+# Time and result: docs/results.md.
 _base_ = "small_rgb.py"
 model = dict(
     _delete_=True,

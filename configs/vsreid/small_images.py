@@ -1,7 +1,7 @@
 # VS-ReID small, 1 of 6: the RGB stream on photos, guided by their own worn masks (Sec. 3.4, pre-training).
 # Run: dyenet train vsreid/small_images.py [--set data_root=DATA]
 # Then small_rgb, small_flow, small_streams, small_detector, small_identification; the last one's weights are whole.
-# Time and result: not measured.
+# Time and result: docs/results.md.
 _base_ = [
     "../_base_/models/vsreid_small_bn.py",
     "../_base_/inference/vsreid.py",

@@ -1,5 +1,5 @@
 # VS-ReID small, 2 of 6: the RGB stream on video, guided by the worn mask of the frame before, carried by the flow.
-# Run: dyenet train vsreid/small_rgb.py [--set data_root=DATA]   (after small_images). Time and result: not measured.
+# Run: dyenet train vsreid/small_rgb.py [--set data_root=DATA]   (after small_images). Time and result: docs/results.md.
 _base_ = [
     "../_base_/models/vsreid_small_bn.py",
     "../_base_/inference/vsreid.py",
