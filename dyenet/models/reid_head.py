@@ -43,16 +43,22 @@ class FeatureNorm(nn.Module):
         """By all features since the last call, on all processes; the first one is taken whole, later ones less."""
         rows = torch.cat([self.mean.new_zeros(0, len(self.mean)), *self._collected])
         self._collected.clear()
-        sums = torch.stack([torch.full_like(self.mean, len(rows)), rows.sum(0), (rows**2).sum(0)])
-        if dist.is_available() and dist.is_initialized():
-            dist.all_reduce(sums)
-        count, total, squares = sums
-        if count[0] < 2:
+        total = _over_processes(torch.cat([self.mean.new_tensor([len(rows)]), rows.sum(0)]))
+        count, mean = total[0], total[1:] / total[0]
+        if count < 2:
             return
+        # In two steps: the mean is large beside the spread, and a difference of sums would be rounding alone.
+        squares = _over_processes(((rows - mean) ** 2).sum(0))
         share = max(self.momentum, 1 / (1 + int(self.updates)))
-        self.mean.lerp_(total / count, share)
-        self.variance.lerp_(((squares - total**2 / count) / (count - 1)).clamp(min=0), share)
+        self.mean.lerp_(mean, share)
+        self.variance.lerp_(squares / (count - 1), share)
         self.updates.add_(1)
+
+
+def _over_processes(total: Tensor) -> Tensor:
+    if dist.is_available() and dist.is_initialized():
+        dist.all_reduce(total)
+    return total
 
 
 @MODELS.register_module()

@@ -19,14 +19,15 @@ from dyenet.training.runner import train
 STEPS = 3
 TOLERANCE = 2e-4
 """Of the loss: sums come in another order, and the steps carry that on."""
-# The RPN is out: it draws its anchors per process. So are proposals, for the same reason.
+# The RPN is out: it draws its anchors per process. So are proposals, for the same reason. The rate is low, since
+# normalised features of a random network have large gradients, and large steps blow up the rounding.
 COMMON = [
     *TINY,
     f"max_iters={STEPS}",
     "model.rpn_weight=0.0",
     "model.rois.proposals=False",
     "model.num_identities=32",
-    "optim_wrapper.optimizer={'type': 'SGD', 'lr': 0.02, 'momentum': 0.9}",
+    "optim_wrapper.optimizer={'type': 'SGD', 'lr': 0.005, 'momentum': 0.9}",
 ]
 WORKER = """
 import sys, torch
@@ -101,7 +102,8 @@ def test_the_oim_table_is_the_same_on_all_ranks_and_that_of_one_process(runs):
         assert torch.equal(value, second[name]), name
     alone = read_checkpoint(runs / "one" / f"iter_{STEPS}.pth")["state_dict"]
     assert torch.equal(alone["oim.seen"], first["seen"])
-    assert torch.allclose(alone["oim.table"], first["table"], atol=1e-3)
+    worst = float((alone["oim.table"] - first["table"]).abs().max())
+    assert worst < 1e-3
 
 
 def test_weights_come_out_alike(runs):
