@@ -52,6 +52,9 @@ class PropagationConfig:
       by ``skip_iou``, from where on the two would be the same; the paper goes on.
     * ``max_passes``: an object's retrieved tracklets of one round stop when they add up to this many times the
       video; bounds the time where the skip rule seldom holds (weak weights).
+    * ``min_similarity``: a tracklet ends where its box is less similar than this to every template of its object,
+      looked at every ``check_step`` frames (iterative schedule); None, the paper's, lets it go on over whatever is
+      there after its object has left.
     """
 
     box_enlargement: float = 0.15
@@ -63,6 +66,8 @@ class PropagationConfig:
     starting_mask: Literal["binary", "probability"] = "binary"
     stop_on_meeting: bool = True
     max_passes: float = 2.0
+    min_similarity: float | None = None
+    check_step: int = 3
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from dyenet.inference.config import InferenceConfig
 from dyenet.inference.linking import link
+from dyenet.inference.lost import cut_where_lost
 from dyenet.inference.propagation import propagate
 from dyenet.inference.protocols import Propagator, Retriever
 from dyenet.inference.retrieval import Retrieval
@@ -71,6 +72,16 @@ def run_iterative(
         if not new:
             rounds.append(Round(points, [], []))
             break
+        if config.propagation.min_similarity is not None:
+            with stopwatch("verify"):
+                for tracklet in new:
+                    cut_where_lost(
+                        tracklet,
+                        templates,
+                        retriever,
+                        min_similarity=config.propagation.min_similarity,
+                        frame_step=config.propagation.check_step,
+                    )
         tracklets += new
         with stopwatch("link"):
             tubes = link(tracklets, config.linking)
