@@ -80,7 +80,7 @@ def errors(found: IndexMask, truth: IndexMask) -> np.ndarray:
 def mean_j(found: IndexMask, truth: IndexMask) -> float:
     """J, the mean over the truth's objects; 1 where there are none."""
     ids = object_ids(truth)
-    return float(np.mean([region_similarity(found == i, truth == i) for i in ids])) if len(ids) else 1.0
+    return float(np.mean([region_similarity(found == i, truth == i) for i in ids])) if ids else 1.0
 
 
 if __name__ == "__main__":

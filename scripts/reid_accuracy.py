@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import argparse
 import sys
+from contextlib import closing
 
-import cv2
 import numpy as np
 import torch
 
@@ -19,8 +19,12 @@ from dyenet.data.dataset import VideoDataset, object_ids
 from dyenet.data.masks import IndexMask
 from dyenet.data.readers import open_dataset
 from dyenet.errors import DyeNetError
+from dyenet.inference.adapters import build_adapters
 from dyenet.inference.loading import Model, load_model
-from dyenet.structures import Frame, mask_boxes
+from dyenet.inference.protocols import Retriever
+from dyenet.inference.session import resized
+from dyenet.inference.stopwatch import Stopwatch
+from dyenet.structures import mask_boxes
 
 STEP = 5
 MIN_PIXELS = 150
@@ -47,11 +51,14 @@ def report(model: Model, videos: VideoDataset) -> None:
     right = 0
     for sequence in videos.sequences:
         video, names = videos.video(sequence), videos.frame_names(sequence)
-        first = embeddings(model, video[0], videos.read_mask(sequence, names[0]))
-        if len(first) < 2:
-            continue
-        for frame in range(STEP, len(names), STEP):
-            found = embeddings(model, video[frame], videos.read_mask(sequence, names[frame]))
+        working = resized(video, model.inference.max_size)
+        scale = working.size[1] / video.size[1]
+        with closing(build_adapters(model, working, model.inference, Stopwatch())) as adapters:
+            first, *later = (
+                embeddings(adapters.retriever, frame, videos.read_mask(sequence, names[frame]), scale)
+                for frame in range(0, len(names), STEP)
+            )
+        for found in later if len(first) > 1 else []:
             for object_id in found.keys() & first.keys():
                 similarity = {k: float(found[object_id] @ template) for k, template in first.items()}
                 right += max(similarity, key=lambda k: similarity[k]) == object_id
@@ -65,21 +72,15 @@ def report(model: Model, videos: VideoDataset) -> None:
         print(f"similarity {name}: {middle:.2f} ({low:.2f} to {high:.2f})")
 
 
-@torch.no_grad()
-def embeddings(model: Model, frame: Frame, mask: IndexMask) -> dict[int, torch.Tensor]:
-    """Object id -> embedding (D,) of its true box, of the objects with ``MIN_PIXELS`` or more."""
-    height, width = frame.shape[:2]
-    scale = min(1.0, (model.inference.max_size or max(height, width)) / max(height, width))
-    resized = cv2.resize(frame, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+def embeddings(retriever: Retriever, frame: int, mask: IndexMask, scale: float) -> dict[int, torch.Tensor]:
+    """Object id -> embedding (D,) of its true box, of the objects with ``MIN_PIXELS`` or more; ``scale``: working size
+    over the mask's.
+    """
     ids = [k for k in object_ids(mask) if np.count_nonzero(mask == k) >= MIN_PIXELS]
     if not ids:
         return {}
     boxes = mask_boxes(torch.stack([torch.from_numpy(mask == k) for k in ids])) * scale
-    network, parameter = model.network, next(model.network.parameters())
-    features = network.extract_features(torch.from_numpy(resized).permute(2, 0, 1)[None].to(parameter.device))
-    rows = torch.zeros(len(ids), dtype=torch.long, device=parameter.device)
-    found = network.embed(network.roi_features(features, boxes.to(parameter.device), rows))
-    return dict(zip(ids, found.float().cpu(), strict=True))
+    return dict(zip(ids, retriever.embed(frame, boxes), strict=True))
 
 
 if __name__ == "__main__":

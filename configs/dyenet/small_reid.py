@@ -4,17 +4,11 @@
 # Run: dyenet train dyenet/small_reid.py [--set data_root=DATA] [--set model.init_from=WEIGHTS]
 # 14 minutes on two CPU cores. The gain is in docs/results.md.
 _base_ = "small_joint.py"
+kept = ["trunk", "rpn", "propagation_head", "reid_head.mask_conv5", "reid_head.mask_output"]
 model = dict(
     init_from="work_dirs/small_joint/final.safetensors",
-    init_parts=[
-        "trunk",
-        "rpn",
-        "propagation_head",
-        "reid_head.mask_conv5",
-        "reid_head.mask_output",
-        "reid_head.embedding_conv5",
-    ],
-    freeze=["trunk", "rpn", "propagation_head", "reid_head.mask_conv5", "reid_head.mask_output"],
+    init_parts=[*kept, "reid_head.embedding_conv5"],
+    freeze=kept,
     loss_weight=0.0,
     rpn_weight=0.0,
     reid_weight=1.0,

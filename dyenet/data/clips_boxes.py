@@ -44,10 +44,10 @@ class BoxClips(ClipDataset):
         frames = np.stack([read_picture(images[name]) for name in chosen])
         found = [self.videos.boxes(sequence, name) for name in chosen]
         tracks = list(dict.fromkeys(identity for boxes in found for identity in boxes.identities))[:254]
+        ids = {identity: k for k, identity in enumerate(tracks, start=1)}
         masks = np.zeros(frames.shape[:3], np.uint8)
         for mask, boxes in zip(masks, found, strict=True):
-            ids = [tracks.index(i) + 1 if i in tracks else 0 for i in boxes.identities]
-            fill_boxes(mask, boxes.boxes, ids)
+            fill_boxes(mask, boxes.boxes, [ids.get(i, 0) for i in boxes.identities])
         frames, masks = augmented(self.augment, rng, frames, masks)
         flow = np.zeros((len(frames) - 1, 2, *masks.shape[1:]), np.float32)
         identities = [self.numbers.get(identity, -1) for identity in tracks]

@@ -80,7 +80,7 @@ def run_iterative(
                         templates,
                         retriever,
                         min_similarity=config.propagation.min_similarity,
-                        frame_step=config.propagation.check_step,
+                        check_step=config.propagation.check_step,
                     )
         tracklets += new
         with stopwatch("link"):

@@ -48,7 +48,7 @@ class VideoSession:
         self.config = config or model.inference
         self._progress = progress
         self._stopwatch = Stopwatch()
-        self._working = _resized(video, self.config.max_size)
+        self._working = resized(video, self.config.max_size)
         self._given: dict[tuple[int, int], Mask] = {}  # by (frame, object id), in the order of giving
         self._adapters: Adapters | None = None
 
@@ -187,7 +187,8 @@ class _ResizedVideo:
         return np.asarray(image, np.uint8)
 
 
-def _resized(video: Video, max_size: int | None) -> Video:
+def resized(video: Video, max_size: int | None) -> Video:
+    """The video with frames whose longer side is at most ``max_size`` pixels; None leaves it as it is."""
     height, width = video.size
     if max_size is None or max(height, width) <= max_size:
         return video

@@ -14,7 +14,7 @@ from dyenet.structures import MaskPatches, MaskTube, StartingPoint, Template
 
 def initial_templates(given: Sequence[StartingPoint], retriever: Retriever) -> list[Template]:
     """One template per given mask, embedded in the mask's tight box."""
-    embeddings = _embed([(point.frame, point.patch) for point in given], retriever)
+    embeddings = embed_masks([(point.frame, point.patch) for point in given], retriever)
     return [
         Template(point.object_id, point.frame, point.patch, embedding)
         for point, embedding in zip(given, embeddings, strict=True)
@@ -53,7 +53,7 @@ def expand_templates(
         masks = [(f, p) for f, p in _confident_masks(tube, config) if f not in known]
         if not masks or tube.object_id not in object_ids:
             continue
-        embeddings = _embed(masks, retriever)
+        embeddings = embed_masks(masks, retriever)
         scores = similarities(embeddings, templates, object_ids)
         own = scores[:, object_ids.index(tube.object_id)]
         others = scores[:, [c for c, i in enumerate(object_ids) if i != tube.object_id]]
@@ -87,7 +87,7 @@ def _confident_masks(tube: MaskTube, config: ExpansionConfig) -> list[tuple[int,
     return [(f, p) for f, p in patches if p.confidences().item() >= config.min_confidence]
 
 
-def _embed(masks: Sequence[tuple[int, MaskPatches]], retriever: Retriever) -> Tensor:
+def embed_masks(masks: Sequence[tuple[int, MaskPatches]], retriever: Retriever) -> Tensor:
     """(R, D): the masks' tight boxes embedded in their frames; one call per frame."""
     rows: dict[int, list[int]] = {}
     for row, (frame, _) in enumerate(masks):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
+from mmengine.dist import get_world_size
 from torch import Tensor, nn
 
 from dyenet.registry import MODELS
@@ -105,9 +106,9 @@ class OIMLoss(nn.Module):
 
 def _gather(embeddings: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     """Everybody's embeddings and labels, in rank order; ranks may have different numbers of them."""
-    if not (dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1):
+    world = get_world_size()
+    if world == 1:
         return embeddings, labels
-    world = dist.get_world_size()
     counts = [torch.zeros(1, dtype=torch.long, device=labels.device) for _ in range(world)]
     dist.all_gather(counts, torch.tensor([len(labels)], device=labels.device))
     most = max(int(c) for c in counts)

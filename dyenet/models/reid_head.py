@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-import torch.distributed as dist
 import torch.nn.functional as F
+from mmengine.dist import all_reduce
 from torch import Tensor, nn
 
 from dyenet.models.blocks import NormName
@@ -43,22 +43,18 @@ class FeatureNorm(nn.Module):
         """By all features since the last call, on all processes; the first one is taken whole, later ones less."""
         rows = torch.cat([self.mean.new_zeros(0, len(self.mean)), *self._collected])
         self._collected.clear()
-        total = _over_processes(torch.cat([self.mean.new_tensor([len(rows)]), rows.sum(0)]))
+        total = torch.cat([self.mean.new_tensor([len(rows)]), rows.sum(0)])
+        all_reduce(total)
         count, mean = total[0], total[1:] / total[0]
         if count < 2:
             return
         # In two steps: the mean is large beside the spread, and a difference of sums would be rounding alone.
-        squares = _over_processes(((rows - mean) ** 2).sum(0))
+        squares = ((rows - mean) ** 2).sum(0)
+        all_reduce(squares)
         share = max(self.momentum, 1 / (1 + int(self.updates)))
         self.mean.lerp_(mean, share)
         self.variance.lerp_(squares / (count - 1), share)
         self.updates.add_(1)
-
-
-def _over_processes(total: Tensor) -> Tensor:
-    if dist.is_available() and dist.is_initialized():
-        dist.all_reduce(total)
-    return total
 
 
 @MODELS.register_module()

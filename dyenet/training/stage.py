@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-import torch.distributed as dist
+from mmengine.dist import all_reduce, get_world_size
 from mmengine.model import BaseModel
 from torch import Tensor, nn
 
@@ -121,8 +121,5 @@ def sum_zero(module: nn.Module) -> Tensor:
 def mean_over_processes(total: Tensor, count: Tensor | int) -> Tensor:
     """``total / count`` such that averaging gradients over processes gives the mean over all of their items."""
     count = torch.as_tensor(count, dtype=torch.float32, device=total.device).detach().clone()
-    world = 1
-    if dist.is_available() and dist.is_initialized():
-        world = dist.get_world_size()
-        dist.all_reduce(count)
-    return total * world / count.clamp(min=1)
+    all_reduce(count)
+    return total * get_world_size() / count.clamp(min=1)

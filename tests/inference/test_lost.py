@@ -28,7 +28,7 @@ def tracklet(first: int, start: int, last: int) -> Tracklet:
 
 def cut(track: Tracklet, retriever: Embeds, **options: float) -> list[int]:
     templates = [Template(1, 0, track.start.patch, OWN), Template(2, 0, track.start.patch, OTHER)]
-    cut_where_lost(track, templates, retriever, **{"min_similarity": 0.5, "frame_step": 1, **options})
+    cut_where_lost(track, templates, retriever, **{"min_similarity": 0.5, "check_step": 1, **options})
     return sorted(track.patches)
 
 
@@ -38,7 +38,7 @@ def test_it_ends_in_either_direction_at_the_first_mask_that_is_something_else():
 
 def test_a_look_at_every_other_mask_is_enough():
     retriever = Embeds(range(3, 8))
-    assert cut(tracklet(0, 5, 10), retriever, frame_step=2) == [2, 3, 4, 5, 6, 7, 8]
+    assert cut(tracklet(0, 5, 10), retriever, check_step=2) == [2, 3, 4, 5, 6, 7, 8]
     assert retriever.asked == [7, 9, 3, 1]
 
 

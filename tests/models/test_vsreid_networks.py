@@ -221,7 +221,9 @@ def test_the_released_weights_are_renamed_and_turned_from_bgr():
 def test_the_released_config_takes_the_released_weights():
     block = load_config("vsreid/r101_released.py").model.propagation.to_dict()
     network = build({**block, **TINY})
-    load_released_vsreid(network, released(network))
+    state = released(network)
+    load_released_vsreid(network, state)
+    assert torch.equal(network.state_dict()["flow.classifier.bias"], state["module.flow_classifier.bias"])
 
 
 def test_released_weights_that_do_not_fit_are_refused_by_name():
