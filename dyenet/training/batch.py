@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -50,6 +50,23 @@ class ClipBatch:
         masks = MaskPatches.from_maps(self.masks[objects, frames], boxes, size).probabilities
         valid = MaskPatches.from_maps(self.valid[self.frame_rows(objects, frames)], boxes, size).probabilities
         return (masks >= 0.5).float(), (valid >= 0.5).float()
+
+    def window(self, first: int, end: int) -> ClipBatch:
+        """The frames ``first`` <= t < ``end`` of every clip; all objects stay, seen there or not."""
+        if (first, end) == (0, self.num_frames):
+            return self
+        per_clip = self.images.unflatten(0, (-1, self.num_frames))
+        valid = self.valid.unflatten(0, (-1, self.num_frames))
+        return replace(
+            self,
+            images=per_clip[:, first:end].flatten(0, 1),
+            flow=self.flow[:, first : end - 1],
+            masks=self.masks[:, first:end],
+            boxes=self.boxes[:, first:end],
+            areas=self.areas[:, first:end],
+            valid=valid[:, first:end].flatten(0, 1),
+            num_frames=end - first,
+        )
 
     @staticmethod
     def collate(clips: Sequence[Clip], device: torch.device | str = "cpu") -> ClipBatch:

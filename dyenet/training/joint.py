@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -15,10 +15,10 @@ from dyenet.config import build
 from dyenet.errors import ConfigError
 from dyenet.models.dyenet import DyeNet
 from dyenet.models.oim import OIMLoss
-from dyenet.models.warping import warp_hidden, warped_boxes
 from dyenet.registry import MODELS
-from dyenet.structures import Clip, FrameFeatures, MaskPatches, enlarge_boxes
+from dyenet.structures import Clip, FrameFeatures
 from dyenet.training.batch import MIN_SIDE, ClipBatch, at_least, jitter_boxes
+from dyenet.training.recurrence import RecurrenceConfig, RecurrentState, begin_from_truth, unroll
 from dyenet.training.stage import Stage, mean_over_processes
 
 
@@ -34,22 +34,6 @@ class RoIConfig:
     min_iou: float = 0.5
     max_per_image: int = 16
     min_area: float = 32.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class RecurrenceConfig:
-    """The recurrence of L_remp (facts D21): boxes follow the predicted masks (``box_source`` "predicted"), falling
-    back to the true box below an IoU of ``fallback_iou``, or are the true ones; sides enlarged by ``enlargement``
-    as at test time, and moved by ``jitter``. The starting mask is eroded, dilated or left, at random
-    (``deform_start``). ``dice_weight`` adds a soft Dice loss to the binary cross entropy; 0 is the paper's.
-    """
-
-    box_source: Literal["predicted", "truth"] = "predicted"
-    fallback_iou: float = 0.3
-    enlargement: float = 0.15
-    jitter: float = 0.05
-    deform_start: bool = True
-    dice_weight: float = 0.0
 
 
 @MODELS.register_module()
@@ -91,11 +75,11 @@ class JointTraining(Stage):
             self.network.rpn.requires_grad_(False)
 
     def losses(self, clips: list[Clip]) -> dict[str, Tensor]:
-        batch = ClipBatch.collate(clips, next(self.network.parameters()).device)
+        batch, state = self.rollout(ClipBatch.collate(clips, next(self.network.parameters()).device))
         features = self.network.extract_features(batch.images)
         losses = self.reid_and_mask_losses(batch, features)
         if self.loss_weight > 0:
-            losses["loss_remp"] = self.loss_weight * self.remp_loss(batch, features)
+            losses["loss_remp"] = self.loss_weight * self.remp_loss(batch, features, state)
         if self.rpn_weight > 0:
             boxes = true_boxes(batch, self.rois.min_area)
             for name, value in self.network.rpn.losses(features.coarse, batch.image_size, boxes).items():
@@ -163,67 +147,43 @@ class JointTraining(Stage):
         boxes = torch.cat([b.float() for _, _, b in found]) if found else batch.boxes.new_zeros(0, 4)
         return objects, frames, boxes
 
-    def remp_loss(self, batch: ClipBatch, features: FrameFeatures) -> Tensor:
-        """L_remp: the mean over objects and steps of the recurrence, unrolled from the first frame's truth."""
-        config, network = self.recurrence, self.network
-        objects = (batch.areas[:, 0] >= self.rois.min_area).nonzero()[:, 0]
+    def remp_loss(
+        self, batch: ClipBatch, features: FrameFeatures, state: RecurrentState | None = None
+    ) -> Tensor:
+        """L_remp: the mean over objects and steps of the recurrence, unrolled from ``state``, or else from the first
+        frame's truth.
+        """
         total, count = features.coarse.sum() * 0, 0
-        if len(objects):
-            owners = batch.clip[objects].tolist()
-            boxes = self._jittered(batch.boxes[objects, 0], owners, batch)
-            start, _ = batch.targets(objects, torch.zeros_like(objects), boxes, network.mask_size)
-            scale = network.propagation_head.fine_scale
-            if config.deform_start:
-                start = deform_masks(start, owners, batch.generators, cells=2 * scale)
-            hidden = network.begin(
-                network.roi_features(features, boxes, batch.frame_rows(objects, 0)),
-                F.avg_pool2d(start[:, None], scale)[:, 0],
-            )
-            masks, patches = start, MaskPatches(boxes, start)
-            for t in range(1, batch.num_frames):
-                flow = batch.flow[batch.clip[objects], t - 1]
-                target_boxes = self._next_boxes(batch, objects, owners, t, patches, flow)
-                rows = batch.frame_rows(objects, t)
-                output = network.propagate(
-                    network.roi_features(features, target_boxes, rows),
-                    warp_hidden(hidden, patches.boxes, target_boxes, flow),  # no gradient to the boxes
-                    warp_hidden(masks[:, None], patches.boxes, target_boxes, flow)[:, 0],
-                    network.fine_roi_features(features, target_boxes, rows),
-                )
-                at_t = torch.full_like(objects, t)
-                truth, valid = batch.targets(objects, at_t, target_boxes, output.logits.shape[-1])
-                total = total + mask_losses(output.logits.float(), truth, valid, config.dice_weight).sum()
-                count += len(objects)
-                hidden, masks = output.hidden, output.logits.float().sigmoid()
-                patches = MaskPatches(target_boxes, masks.detach())
+        if state is None:
+            state = self.begin(batch, features)
+        if len(state.objects):
+            losses = [loss for _, loss in unroll(self.network, self.recurrence, batch, features, state)]
+            total, count = total + torch.stack(losses).sum(), len(losses) * len(state.objects)
         return mean_over_processes(total, count)
 
-    def _jittered(self, boxes: Tensor, owners: Sequence[int], batch: ClipBatch) -> Tensor:
-        moved = jitter_boxes(boxes, owners, batch.generators, self.recurrence.jitter)
-        return at_least(enlarge_boxes(moved, self.recurrence.enlargement, batch.image_size), MIN_SIDE)
+    def begin(self, batch: ClipBatch, features: FrameFeatures) -> RecurrentState:
+        """The recurrence in the first frame's truth, of the objects that show there."""
+        objects = (batch.areas[:, 0] >= self.rois.min_area).nonzero()[:, 0]
+        return begin_from_truth(self.network, self.recurrence, batch, features, objects)
 
     @torch.no_grad()
-    def _next_boxes(
-        self,
-        batch: ClipBatch,
-        objects: Tensor,
-        owners: Sequence[int],
-        t: int,
-        patches: MaskPatches,
-        flow: Tensor,
-    ) -> Tensor:
-        """The boxes of frame t: around the warped masks, or the truth where those went astray (facts D21)."""
-        config = self.recurrence
-        truth, visible = batch.boxes[objects, t], batch.areas[objects, t] > 0
-        jittered = self._jittered(truth, owners, batch)
-        if config.box_source == "truth":
-            return torch.where(visible[:, None], jittered, patches.boxes)
-        warped = warped_boxes(patches, flow)
-        found = (warped[:, 2:] > warped[:, :2]).all(dim=1)
-        agree = box_iou(warped, truth).diagonal() >= config.fallback_iou
-        own = at_least(enlarge_boxes(warped, config.enlargement, batch.image_size), MIN_SIDE)
-        boxes = torch.where((visible & ~agree)[:, None], jittered, own)
-        return torch.where((visible | found)[:, None], boxes, patches.boxes)
+    def rollout(self, batch: ClipBatch) -> tuple[ClipBatch, RecurrentState | None]:
+        """``recurrence.rollout`` fewer frames of the batch, and how the recurrence arrives in the first of them."""
+        longest = self.recurrence.rollout
+        if batch.num_frames - longest < 2:
+            raise ConfigError(
+                f"model.recurrence.rollout={longest} leaves no step to learn from in clips of {batch.num_frames} frames"
+            )
+        steps = int(torch.randint(longest + 1, (), generator=batch.generators[0])) if longest else 0
+        rest = batch.window(steps, batch.num_frames - longest + steps)
+        if steps == 0:
+            return rest, None
+        lead = batch.window(0, steps + 1)
+        features = self.network.extract_features(lead.images)
+        state = self.begin(lead, features)
+        if len(state.objects):
+            *_, (state, _) = unroll(self.network, self.recurrence, lead, features, state)
+        return rest, state
 
     def after_step(self) -> None:
         self.oim.update_collected()
@@ -239,45 +199,3 @@ def true_boxes(batch: ClipBatch, min_area: float) -> list[Tensor]:
         here = (batch.clip == clip) & (batch.areas[:, frame] >= min_area)
         rows.append(batch.boxes[here, frame])
     return rows
-
-
-def mask_losses(logits: Tensor, target: Tensor, valid: Tensor, dice_weight: float) -> Tensor:
-    """(R,): mean BCE over the valid cells of (R, s, s), plus ``dice_weight`` times a soft Dice loss."""
-    cells = valid.flatten(1).sum(1).clamp(min=1)
-    bce = F.binary_cross_entropy_with_logits(logits, target, reduction="none") * valid
-    loss = bce.flatten(1).sum(1) / cells
-    if dice_weight > 0:
-        inside = logits.sigmoid() * valid
-        both = (inside * target).flatten(1).sum(1)
-        smooth = 0.02 * target[0].numel()  # keeps the loss of an empty truth in bounds
-        total = inside.flatten(1).sum(1) + (target * valid).flatten(1).sum(1)
-        loss = loss + dice_weight * (1 - (2 * both + smooth) / (total + smooth))
-    return loss
-
-
-def deform_masks(
-    masks: Tensor, owners: Sequence[int], generators: Sequence[torch.Generator], *, cells: int
-) -> Tensor:
-    """Each of ``masks`` (R, s, s) 0/1 is eroded or dilated by up to ``cells`` cells, mostly by less than half of them
-    or not at all, and one in three has a disk added to it or cut out of it: masks are imperfect at a retrieved starting
-    point and after many steps. What would empty a mask is left undone.
-    """
-    normal = torch.stack([torch.randn((), generator=generators[owner]) for owner in owners])
-    draws = (0.4 * cells * normal).round().clamp(-cells, cells)
-    result = masks.clone()
-    for radius in range(1, cells + 1):
-        size = 2 * radius + 1
-        dilated = F.max_pool2d(masks[:, None], size, 1, radius)[:, 0]
-        eroded = 1 - F.max_pool2d(1 - masks[:, None], size, 1, radius)[:, 0]
-        result[draws == radius] = dilated[draws == radius]
-        kept = eroded.flatten(1).any(1).cpu() & (draws == -radius)
-        result[kept] = eroded[kept]
-    for row, owner in enumerate(owners):
-        chance, radius, x, y, sign = torch.rand(5, generator=generators[owner]).tolist()
-        if chance < 1 / 3:
-            place = (torch.arange(masks.shape[-1], device=masks.device) + 0.5) / masks.shape[-1]
-            disk = (place[:, None] - y) ** 2 + (place - x) ** 2 < (0.08 + 0.17 * radius) ** 2
-            worn = result[row].masked_fill(disk, float(sign < 2 / 3))
-            if worn.any():
-                result[row] = worn
-    return result

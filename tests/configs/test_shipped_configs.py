@@ -57,7 +57,8 @@ def prepared(name: str) -> Config:
 @pytest.mark.parametrize("name", TRAININGS)
 def test_it_trains_one_step(name):
     cfg = prepared(name)
-    data = SyntheticClips(size=(64, 96), num_frames=3, num_scenes=2, length=2, estimated_flow=0.0)
+    frames = 3 + cfg.model.get("recurrence", {}).get("rollout", 0)
+    data = SyntheticClips(size=(64, 96), num_frames=frames, num_scenes=2, length=2, estimated_flow=0.0)
     if cfg.model.get("num_identities") == "auto":
         cfg.model.num_identities = data.num_identities
     torch.manual_seed(0)

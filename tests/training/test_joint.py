@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 from tiny_training import build_stage, draw_clips
 
+from dyenet.errors import ConfigError
 from dyenet.structures import Clip
 from dyenet.training.batch import ClipBatch
-from dyenet.training.joint import deform_masks, mask_losses
+from dyenet.training.joint import JointTraining
+from dyenet.training.recurrence import deform_masks, mask_losses, unroll
 
 
 def empty_clip() -> Clip:
@@ -138,3 +141,43 @@ def test_erosion_does_not_empty_a_mask():
         int(deform_masks(mask, [0], [torch.Generator().manual_seed(s)], cells=2).sum()) for s in range(20)
     ]
     assert min(areas) == 1
+
+
+def rolling(rollout: int, **recurrence) -> JointTraining:
+    stage = build_stage().train()
+    stage.recurrence = replace(stage.recurrence, rollout=rollout, **recurrence)
+    return stage
+
+
+def test_a_rollout_arrives_where_the_whole_recurrence_passes():
+    stage = rolling(2, deform_start=False, jitter=0.0)  # draws no random numbers
+    batch = ClipBatch.collate(draw_clips(1, num_frames=5))
+    features = stage.network.extract_features(batch.images)
+    whole = unroll(stage.network, stage.recurrence, batch, features, stage.begin(batch, features))
+    passed = [stage.begin(batch, features), *(state for state, _ in whole)]
+    seen = set()
+    for seed in range(12):
+        batch.generators[0].manual_seed(seed)
+        rest, state = stage.rollout(batch)
+        assert rest.num_frames == 3
+        steps = next(k for k in range(3) if torch.equal(rest.masks, batch.masks[:, k : k + 3]))
+        seen.add(steps)
+        assert (state is None) == (steps == 0)
+        if state is not None:
+            torch.testing.assert_close(state.hidden, passed[steps].hidden.detach())
+            torch.testing.assert_close(state.masks, passed[steps].masks.detach())
+            assert not state.hidden.requires_grad
+    assert seen == {0, 1, 2}
+
+
+def test_with_a_rollout_every_parameter_still_learns():
+    stage = rolling(1)
+    losses = stage(draw_clips(2))
+    stage.parse_losses(losses)[0].backward()
+    assert float(losses["loss_remp"].detach()) > 0
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in stage.parameters())
+
+
+def test_a_rollout_as_long_as_the_clip_is_refused():
+    with pytest.raises(ConfigError, match="rollout=2 leaves no step"):
+        rolling(2)(draw_clips(1, num_frames=3))

@@ -1,0 +1,160 @@
+"""The recurrence of L_remp: Re-MP unrolled over the frames of a clip (DyeNet Secs. 3.2 and 3.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torchvision.ops import box_iou
+
+from dyenet.models.dyenet import DyeNet
+from dyenet.models.warping import warp_hidden, warped_boxes
+from dyenet.structures import FrameFeatures, MaskPatches, enlarge_boxes
+from dyenet.training.batch import MIN_SIDE, ClipBatch, at_least, jitter_boxes
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecurrenceConfig:
+    """How Re-MP is unrolled (facts D21).
+
+    * ``box_source``: boxes follow the predicted masks, falling back to the true box below an IoU of ``fallback_iou``,
+      or are the true ones; sides are enlarged by ``enlargement`` as at test time, and moved by ``jitter``.
+    * ``deform_start``: the starting mask is eroded, dilated or left, and worn, at random.
+    * ``rollout``: the first 0 to this many steps, drawn per batch, run without gradients, and the losses are those of
+      the clip's frames behind them, this many fewer than it has: the network then also starts from its own masks with
+      their errors, as it does many frames after the given one. 0 is the paper's.
+    * ``dice_weight``: adds a soft Dice loss to the binary cross entropy; 0 is the paper's.
+    """
+
+    box_source: Literal["predicted", "truth"] = "predicted"
+    fallback_iou: float = 0.3
+    enlargement: float = 0.15
+    jitter: float = 0.05
+    deform_start: bool = True
+    rollout: int = 0
+    dice_weight: float = 0.0
+
+
+@dataclass(frozen=True)
+class RecurrentState:
+    """Where the recurrence stands in one frame: ``objects`` (R,) are rows of the batch, ``hidden`` (R, d', m, m),
+    ``masks`` (R, sm, sm) of probabilities in ``boxes`` (R, 4).
+    """
+
+    objects: Tensor
+    hidden: Tensor
+    masks: Tensor
+    boxes: Tensor
+
+
+def begin_from_truth(
+    network: DyeNet, config: RecurrenceConfig, batch: ClipBatch, features: FrameFeatures, objects: Tensor
+) -> RecurrentState:
+    """The state in frame 0 of the clips, from the true masks of ``objects``."""
+    owners = batch.clip[objects].tolist()
+    boxes = _jittered(config, batch, batch.boxes[objects, 0], owners)
+    masks, _ = batch.targets(objects, torch.zeros_like(objects), boxes, network.mask_size)
+    scale = network.propagation_head.fine_scale
+    if config.deform_start and len(objects):
+        masks = deform_masks(masks, owners, batch.generators, cells=2 * scale)
+    roi = network.roi_features(features, boxes, batch.frame_rows(objects, 0))
+    hidden = network.begin(roi, F.avg_pool2d(masks[:, None], scale)[:, 0])
+    return RecurrentState(objects, hidden, masks, boxes)
+
+
+def unroll(
+    network: DyeNet,
+    config: RecurrenceConfig,
+    batch: ClipBatch,
+    features: FrameFeatures,
+    state: RecurrentState,
+) -> Iterator[tuple[RecurrentState, Tensor]]:
+    """From ``state`` in frame 0 through the other frames: the state in each, and the losses (R,) of its masks."""
+    objects, owners = state.objects, batch.clip[state.objects].tolist()
+    for t in range(1, batch.num_frames):
+        flow = batch.flow[batch.clip[objects], t - 1]
+        boxes = _next_boxes(config, batch, owners, t, state, flow)
+        rows = batch.frame_rows(objects, t)
+        output = network.propagate(
+            network.roi_features(features, boxes, rows),
+            warp_hidden(state.hidden, state.boxes, boxes, flow),  # no gradient to the boxes
+            warp_hidden(state.masks[:, None], state.boxes, boxes, flow)[:, 0],
+            network.fine_roi_features(features, boxes, rows),
+        )
+        logits = output.logits.float()
+        truth, valid = batch.targets(objects, torch.full_like(objects, t), boxes, logits.shape[-1])
+        state = RecurrentState(objects, output.hidden, logits.sigmoid(), boxes)
+        yield state, mask_losses(logits, truth, valid, config.dice_weight)
+
+
+def _jittered(config: RecurrenceConfig, batch: ClipBatch, boxes: Tensor, owners: Sequence[int]) -> Tensor:
+    moved = jitter_boxes(boxes, owners, batch.generators, config.jitter)
+    return at_least(enlarge_boxes(moved, config.enlargement, batch.image_size), MIN_SIDE)
+
+
+@torch.no_grad()
+def _next_boxes(
+    config: RecurrenceConfig,
+    batch: ClipBatch,
+    owners: Sequence[int],
+    t: int,
+    state: RecurrentState,
+    flow: Tensor,
+) -> Tensor:
+    """The boxes of frame t: around the warped masks, or the truth where those went astray (facts D21)."""
+    truth, visible = batch.boxes[state.objects, t], batch.areas[state.objects, t] > 0
+    jittered = _jittered(config, batch, truth, owners)
+    if config.box_source == "truth":
+        return torch.where(visible[:, None], jittered, state.boxes)
+    warped = warped_boxes(MaskPatches(state.boxes, state.masks), flow)
+    found = (warped[:, 2:] > warped[:, :2]).all(dim=1)
+    agree = box_iou(warped, truth).diagonal() >= config.fallback_iou
+    own = at_least(enlarge_boxes(warped, config.enlargement, batch.image_size), MIN_SIDE)
+    boxes = torch.where((visible & ~agree)[:, None], jittered, own)
+    return torch.where((visible | found)[:, None], boxes, state.boxes)
+
+
+def mask_losses(logits: Tensor, target: Tensor, valid: Tensor, dice_weight: float) -> Tensor:
+    """(R,): mean BCE over the valid cells of (R, s, s), plus ``dice_weight`` times a soft Dice loss."""
+    cells = valid.flatten(1).sum(1).clamp(min=1)
+    bce = F.binary_cross_entropy_with_logits(logits, target, reduction="none") * valid
+    loss = bce.flatten(1).sum(1) / cells
+    if dice_weight > 0:
+        inside = logits.sigmoid() * valid
+        both = (inside * target).flatten(1).sum(1)
+        smooth = 0.02 * target[0].numel()  # keeps the loss of an empty truth in bounds
+        total = inside.flatten(1).sum(1) + (target * valid).flatten(1).sum(1)
+        loss = loss + dice_weight * (1 - (2 * both + smooth) / (total + smooth))
+    return loss
+
+
+def deform_masks(
+    masks: Tensor, owners: Sequence[int], generators: Sequence[torch.Generator], *, cells: int
+) -> Tensor:
+    """Each of ``masks`` (R, s, s) 0/1 is eroded or dilated by up to ``cells`` cells, mostly by less than half of them
+    or not at all, and one in three has a disk added to it or cut out of it: masks are imperfect at a retrieved starting
+    point and after many steps. What would empty a mask is left undone.
+    """
+    normal = torch.stack([torch.randn((), generator=generators[owner]) for owner in owners])
+    draws = (0.4 * cells * normal).round().clamp(-cells, cells)
+    result = masks.clone()
+    for radius in range(1, cells + 1):
+        size = 2 * radius + 1
+        dilated = F.max_pool2d(masks[:, None], size, 1, radius)[:, 0]
+        eroded = 1 - F.max_pool2d(1 - masks[:, None], size, 1, radius)[:, 0]
+        result[draws == radius] = dilated[draws == radius]
+        kept = eroded.flatten(1).any(1).cpu() & (draws == -radius)
+        result[kept] = eroded[kept]
+    for row, owner in enumerate(owners):
+        chance, radius, x, y, sign = torch.rand(5, generator=generators[owner]).tolist()
+        if chance < 1 / 3:
+            place = (torch.arange(masks.shape[-1], device=masks.device) + 0.5) / masks.shape[-1]
+            disk = (place[:, None] - y) ** 2 + (place - x) ** 2 < (0.08 + 0.17 * radius) ** 2
+            worn = result[row].masked_fill(disk, float(sign < 2 / 3))
+            if worn.any():
+                result[row] = worn
+    return result
