@@ -10,7 +10,7 @@ from numpy.random import Generator
 
 from dyenet.data.clips import ClipDataset, augmented, make_clip, random_times
 from dyenet.data.clips_files import AnnotatedVideo, find_images, find_videos, list_pictures, read_picture
-from dyenet.data.clips_images import VIRTUAL_FRAMES, read_image
+from dyenet.data.clips_images import VIRTUAL_FRAMES, read_image, span
 from dyenet.data.compositing import (
     NO_SHAKE,
     CutOut,
@@ -126,8 +126,7 @@ class CompositeClips(ClipDataset):
         extent = extent_of(cut)
         height, width = self.size
         radius = height * np.exp(rng.uniform(np.log(0.15), np.log(0.55)))
-        step = rng.uniform(0.3, 2.0)
-        start = rng.uniform(0, VIRTUAL_FRAMES - step * self.num_frames)
+        start, step = span(rng, 0.3, 2.0, self.num_frames)
         if rng.random() < 0.15:
             x = width * rng.uniform(0.2, 0.8)
             values, half = paths.behind(radius * extent.half_width / extent.reach, x)

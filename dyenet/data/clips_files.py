@@ -65,11 +65,13 @@ def read_picture(path: Path) -> Picture:
 def find_videos(root: Path | str, split: str) -> list[AnnotatedVideo]:
     """The sequences of a DAVIS 2016 or 2017 tree named in ``split`` (``train``, ``val``, ...), at 480p.
 
+    A tree with listings of both years is read as one of 2017; ``split="2016/train"`` chooses.
     A split file holds sequence names or DAVIS 2016's "/JPEGImages/... /Annotations/..." lines. Frames without a
     mask are left out. Raises InputError that says which path was looked at.
     """
     root = Path(root)
-    listings = [root / "ImageSets" / year / f"{split}.txt" for year in ("2017", "480p", "2016")]
+    splits = [split] if "/" in split else [f"{year}/{split}" for year in ("2017", "480p", "2016")]
+    listings = [root / "ImageSets" / f"{name}.txt" for name in splits]
     listing = next((p for p in listings if p.is_file()), None)
     if listing is None:
         raise InputError(

@@ -141,13 +141,20 @@ def read_image(
     return picture, pick_ids(mask, [image.object_ids[k] for k in chosen]), chosen
 
 
+def span(rng: Generator, slowest: float, fastest: float, num_frames: int) -> tuple[float, float]:
+    """(start, step), random: ``num_frames`` frames from ``start`` on, ``step`` virtual frames apart, end on the path;
+    the more of them, the smaller the step.
+    """
+    step = rng.uniform(slowest, fastest) * min(1.0, VIRTUAL_FRAMES / (fastest * num_frames))
+    return rng.uniform(0, VIRTUAL_FRAMES - step * num_frames), step
+
+
 def moved_layers(
     rng: Generator, picture: Picture, mask: NDArray[np.uint8], objects: int, size: Size, num_frames: int
 ) -> list[Layer]:
     """The objects 1..``objects`` of a picture, each on a way of its own before the inpainted background."""
     paths = Paths(rng, VIRTUAL_FRAMES, size)
-    step = rng.uniform(0.5, 3.0)
-    start = rng.uniform(0, VIRTUAL_FRAMES - step * num_frames)
+    start, step = span(rng, 0.5, 3.0, num_frames)
     height, width = size
     corner = np.array([mask.shape[1] - width, mask.shape[0] - height]) / 2
 

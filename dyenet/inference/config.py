@@ -52,9 +52,6 @@ class PropagationConfig:
       by ``skip_iou``, from where on the two would be the same; the paper goes on.
     * ``max_passes``: an object's retrieved tracklets of one round stop when they add up to this many times the
       video; bounds the time where the skip rule seldom holds (weak weights).
-    * ``min_similarity``: a tracklet ends where its box is less similar than this to every template of its object,
-      looked at every ``check_step`` frames (iterative schedule); None, the paper's, lets it go on over whatever is
-      there after its object has left.
     """
 
     box_enlargement: float = 0.15
@@ -66,7 +63,17 @@ class PropagationConfig:
     starting_mask: Literal["binary", "probability"] = "binary"
     stop_on_meeting: bool = True
     max_passes: float = 2.0
-    min_similarity: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class LostConfig:
+    """When a tracklet has lost its object: see ``cut_where_lost``. ``margin`` None, the papers': they end a tracklet
+    only where its mask gets small.
+    """
+
+    margin: float | None = None
+    times: int = 2
+    max_iou: float = 0.1
     check_step: int = 3
 
 
@@ -154,6 +161,7 @@ class InferenceConfig:
     max_size: int | None = None
     retrieval: RetrievalConfig = field(default_factory=RetrievalConfig)
     propagation: PropagationConfig = field(default_factory=PropagationConfig)
+    lost: LostConfig = field(default_factory=LostConfig)
     linking: LinkingConfig = field(default_factory=LinkingConfig)
     expansion: ExpansionConfig = field(default_factory=ExpansionConfig)
     iterative: IterativeConfig = field(default_factory=IterativeConfig)

@@ -72,17 +72,11 @@ def run_iterative(
         if not new:
             rounds.append(Round(points, [], []))
             break
-        if config.propagation.min_similarity is not None:
-            with stopwatch("verify"):
-                for tracklet in new:
-                    cut_where_lost(
-                        tracklet,
-                        templates,
-                        retriever,
-                        min_similarity=config.propagation.min_similarity,
-                        check_step=config.propagation.check_step,
-                    )
         tracklets += new
+        if config.lost.margin is not None:
+            with stopwatch("verify"):
+                for tracklet in tracklets:
+                    cut_where_lost(tracklet, points, templates, retriever, config.lost)
         with stopwatch("link"):
             tubes = link(tracklets, config.linking)
         added = []

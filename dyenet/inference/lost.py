@@ -4,30 +4,52 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from dyenet.inference.config import LostConfig
 from dyenet.inference.protocols import Retriever
 from dyenet.inference.templates import embed_masks, similarities
-from dyenet.structures import Template, Tracklet
+from dyenet.structures import StartingPoint, Template, Tracklet, paired_iou
 
 
 def cut_where_lost(
     tracklet: Tracklet,
+    points: Sequence[StartingPoint],
     templates: Sequence[Template],
     retriever: Retriever,
-    *,
-    min_similarity: float,
-    check_step: int,
+    config: LostConfig,
 ) -> None:
-    """Takes from ``tracklet`` all masks from the first one on, in either direction from its start, whose box has a
-    similarity below ``min_similarity`` to every template of its object. Every ``check_step``-th mask is looked at.
+    """Takes from ``tracklet`` what follows, in either direction from its start, the loss of its object.
+
+    It is lost when starting points of its object in ``times`` frames running lie elsewhere, with an IoU below
+    ``max_iou``, and are more similar to the object's templates than the tracklet's mask by more than ``margin``. It
+    then ends at its last mask before them that is as similar as they are but for ``margin``; of its masks in between
+    every ``check_step``-th is looked at.
     """
+    assert config.margin is not None
+    best: dict[int, StartingPoint] = {}
+    for point in points:
+        if point.object_id == tracklet.object_id and point.frame in tracklet.patches:
+            best[point.frame] = max(point, best.get(point.frame, point), key=lambda p: p.similarity)
+
+    def similarity(frame: int) -> float:
+        embedding = embed_masks([(frame, tracklet.patches[frame])], retriever)
+        return similarities(embedding, templates, [tracklet.object_id]).item()
+
     start = tracklet.start.frame
     after = sorted(f for f in tracklet.patches if f > start)
     before = sorted((f for f in tracklet.patches if f < start), reverse=True)
     for frames in (after, before):
-        for position in range(check_step - 1, len(frames), check_step):
-            frame = frames[position]
-            embedding = embed_masks([(frame, tracklet.patches[frame])], retriever)
-            if similarities(embedding, templates, [tracklet.object_id]).item() < min_similarity:
-                for lost in frames[position:]:
+        run: list[int] = []  # frames of starting points that contest the tracklet
+        for position, frame in enumerate(frames):
+            if frame not in best:
+                continue
+            elsewhere = paired_iou(best[frame].patch, tracklet.patches[frame]).item() < config.max_iou
+            contested = elsewhere and best[frame].similarity - similarity(frame) > config.margin
+            run = [*run, position] if contested else []
+            if len(run) == config.times:
+                level = min(best[frames[p]].similarity for p in run) - config.margin
+                last = run[0] - 1
+                while last >= 0 and similarity(frames[last]) < level:
+                    last -= config.check_step
+                for lost in frames[max(last, -1) + 1 :]:
                     del tracklet.patches[lost]
                 break

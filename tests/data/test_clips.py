@@ -19,7 +19,7 @@ from dyenet.data.clips import (
 )
 from dyenet.data.clips_composite import CompositeClips
 from dyenet.data.clips_files import save_sequence
-from dyenet.data.clips_images import FirstFrameClips, ImageClips
+from dyenet.data.clips_images import VIRTUAL_FRAMES, FirstFrameClips, ImageClips, span
 from dyenet.data.synthetic import generate_clip
 from dyenet.errors import ConfigError, InputError
 from dyenet.registry import DATASETS
@@ -161,6 +161,15 @@ def test_random_times():
     assert directions == {-1, 1}
     assert random_times(rng, 1, 4, 3) == [0, 0, 0, 0]
     assert sorted(set(random_times(rng, 2, 4, 3))) == [0, 1]
+
+
+def test_clips_of_any_length_stay_on_their_objects_paths():
+    rng = np.random.default_rng(0)
+    for frames in (2, 8, 13, 60):
+        for _ in range(50):
+            start, step = span(rng, 0.5, 3.0, frames)
+            assert 0 <= start <= start + step * frames <= VIRTUAL_FRAMES
+            assert 0 < step <= 3.0
 
 
 def test_small_objects_become_void_and_others_are_renumbered():

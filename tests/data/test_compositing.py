@@ -172,6 +172,19 @@ def test_saved_sequence_is_a_davis_2017_tree(tmp_path):
     assert np.array_equal(video.mask(2), masks[2])
 
 
+def test_the_split_chooses_between_the_years_of_one_tree(tmp_path):
+    blank = np.zeros((2, 20, 30, 3), np.uint8), np.ones((2, 20, 30), np.uint8)
+    for name in ("a", "b"):
+        save_sequence(tmp_path, name, *blank)
+    (tmp_path / "ImageSets" / "480p").mkdir()
+    (tmp_path / "ImageSets" / "480p" / "val.txt").write_text(
+        "/JPEGImages/480p/b/00000.jpg /Annotations/480p/b/00000.png\n"
+    )
+    assert [v.name for v in find_videos(tmp_path, "val")] == ["a", "b"]
+    assert [v.name for v in find_videos(tmp_path, "2017/val")] == ["a", "b"]
+    assert [v.name for v in find_videos(tmp_path, "480p/val")] == ["b"]
+
+
 def test_missing_data_set_names_where_it_looked(tmp_path):
     with pytest.raises(InputError, match=r"ImageSets.*train\.txt"):
         find_videos(tmp_path, "train")
