@@ -9,10 +9,8 @@ from __future__ import annotations
 
 from mmengine.registry import DATASETS as MMENGINE_DATASETS
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
-from mmengine.registry import METRICS as MMENGINE_METRICS
 from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.registry import OPTIM_WRAPPERS as MMENGINE_OPTIM_WRAPPERS
-from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
 from mmengine.registry import Registry
 
 MODELS = Registry(
@@ -37,9 +35,6 @@ DATASETS = Registry(
 )
 """Data sets of clips or images for training, and readers of folder trees."""
 
-TRANSFORMS = Registry("transform", parent=MMENGINE_TRANSFORMS, scope="dyenet", locations=["dyenet.data"])
-"""Clip transforms."""
-
 HOOKS = Registry("hook", parent=MMENGINE_HOOKS, scope="dyenet", locations=["dyenet.training"])
 """Training hooks."""
 
@@ -47,6 +42,3 @@ OPTIM_WRAPPERS = Registry(
     "optim wrapper", parent=MMENGINE_OPTIM_WRAPPERS, scope="dyenet", locations=["dyenet.training"]
 )
 """Optimiser wrappers (bf16 on a CPU)."""
-
-METRICS = Registry("metric", parent=MMENGINE_METRICS, scope="dyenet", locations=["dyenet.training"])
-"""Validation metrics."""

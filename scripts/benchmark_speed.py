@@ -23,9 +23,10 @@ import torch
 from PIL import Image
 
 from dyenet import VideoSession, load_model, open_video
-from dyenet.cli.common import parse_size, peak_memory_mb
+from dyenet.cli.common import parse_size
 from dyenet.data.masks import read_index_mask, write_index_mask
 from dyenet.data.synthetic import Scenario, SyntheticVideo
+from dyenet.inference.stopwatch import peak_memory_mb
 
 OBJECTS = 3
 TRUNK_FRAMES = 8

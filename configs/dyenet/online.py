@@ -28,6 +28,6 @@ train_dataloader = dict(
         augmentation=dict(scale=(0.6, 1.0), colour=0.2, grey=0.0, blur=0.0),
     ),
 )
-max_iters = 2000  # per data set (facts D25)
+max_iters = 2000  # per data set (reading D25)
 video_iters = 100  # per video
 optim_wrapper = dict(optimizer=dict(type="AdamW", lr=3e-4, weight_decay=1e-2), clip_grad=dict(max_norm=3.0))

@@ -10,6 +10,7 @@ model = dict(
     type="JointTraining",
     network={{_base_.model}},
     init_from="work_dirs/r101_segmentation/final.safetensors",
+    init_parts=None,
     num_identities="auto",
     loss_weight=1.0,
     reid_weight=1.0,

@@ -1,5 +1,6 @@
-# Segmentation pre-training of r101's trunk on PASCAL VOC 2012: the schedule of DeepLab-v2 (facts section 8): batch 16
-# (2 on each of 8 processes), poly 0.9, 20k iterations, crops of 321, batch norms frozen.
+# Segmentation pre-training of r101's trunk on PASCAL VOC 2012: the schedule of DeepLab-v2 in
+# lxx1991/pytorch-deeplab-resnet: batch 16 (2 on each of 8 processes), poly 0.9, 20k iterations, crops of 321, batch
+# norms frozen.
 # Run: torchrun --nproc-per-node 8 -m dyenet train dyenet/r101_segmentation.py --set data_root=DATA \
 #          --set model.init_from=WEIGHTS     (ImageNet or COCO weights: scripts/convert_weights.py)
 # Time and result: not measured.

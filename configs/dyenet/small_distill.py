@@ -1,7 +1,7 @@
 # The trunk of `small` learns the features of a ResNet-101 v2 trained on ImageNet. Not in the papers, which start from
 # ImageNet weights of their own trunk.
 # Run: dyenet train dyenet/small_distill.py [--set data_root=DATA]
-# DATA/../trunks/resnet_v2.py and DATA/../weights/ hold the teacher; any module serves (docs/training.md).
+# Your teacher: --set model.teacher.file=... model.teacher.weights=...; any module serves (docs/training.md).
 # The 4,000 crops come round six times; the teacher's maps of them (4.4 GB) are computed once.
 _base_ = [
     "../_base_/models/small_bn.py",
@@ -9,7 +9,6 @@ _base_ = [
     "../_base_/training.py",
 ]
 data_root = "../shared/data"
-teacher_root = "../shared"
 model = dict(
     _delete_=True,
     type="TrunkDistillation",
@@ -18,9 +17,9 @@ model = dict(
     cache="work_dirs/teacher_maps",
     teacher=dict(
         type="ExternalTrunk",
-        file=f"{teacher_root}/trunks/resnet_v2.py",
+        file="../shared/trunks/resnet_v2.py",
         class_name="ResNetV2Trunk",
-        weights=f"{teacher_root}/weights/resnet101v2_conv1_to_conv4.safetensors",
+        weights="../shared/weights/resnet101v2_conv1_to_conv4.safetensors",
         fine_module="units.1",
         fine_channels=256,
         mean=(127.5, 127.5, 127.5),

@@ -12,6 +12,7 @@ model = dict(
     type="JointTraining",
     network={{_base_.model}},
     init_from="work_dirs/small_heads/final.safetensors",
+    init_parts=None,
     num_identities="auto",
     loss_weight=2.0,
     reid_weight=0.3,

@@ -1,5 +1,5 @@
-# VS-ReID as in the paper, 6 of 6: the Identification Net with the OIM loss, SGD as in the person-search code (facts,
-# section 3), on the objects of ImageNet VID and DAVIS.
+# VS-ReID as in the paper, 6 of 6: the Identification Net with the OIM loss, SGD as in person_search's code,
+# on the objects of ImageNet VID and DAVIS.
 # Run: torchrun --nproc-per-node 8 -m dyenet train vsreid/r101_identification.py --set data_root=DATA
 # Time and result: not measured.
 _base_ = "r101_rgb.py"

@@ -1,7 +1,7 @@
 # VS-ReID as in the paper, 1 of 6: the RGB stream on COCO and VOC, guided by the pictures' own worn masks (Sec. 3.4).
 # Run: torchrun --nproc-per-node 8 -m dyenet train vsreid/r101_images.py --set data_root=DATA
 # Then r101_rgb, r101_flow, r101_streams, r101_detector, r101_identification. The paper names no rates; these are
-# MSK's (facts, section 4). Time and result: not measured.
+# MSK's (Perazzi et al. 2017). Time and result: not measured.
 _base_ = ["../_base_/models/vsreid_r101.py", "../_base_/inference/vsreid.py", "../_base_/training.py"]
 data_root = "data"
 model = dict(

@@ -29,7 +29,7 @@ Overrides = Annotated[
     typer.Option(
         "--set",
         metavar="KEY=VALUE",
-        help="Change a config key, such as --set inference.iterative.max_rounds=1. Repeatable.",
+        help="Change a config key: --set inference.iterative.max_rounds=1; in training --set max_iters=9. Repeatable.",
     ),
 ]
 Device = Annotated[
@@ -115,13 +115,3 @@ def write_json(path: Path, value: Any) -> None:
 
     with atomic_path(path) as temporary:
         temporary.write_text(json.dumps(value, indent=2) + "\n")
-
-
-def peak_memory_mb() -> float | None:
-    """The most memory this process has held so far, in MiB; None where the system does not say (Windows)."""
-    try:
-        import resource
-    except ImportError:
-        return None
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return round(peak / (2**20 if sys.platform == "darwin" else 2**10), 1)

@@ -19,7 +19,6 @@ from dyenet.cli.common import (
     Dtype,
     Overrides,
     StageBars,
-    peak_memory_mb,
     stage_bars,
     write_json,
 )
@@ -195,6 +194,8 @@ def run_report(
     model: Model, frames: Video, result: SegmentationResult, *, video: Path, masks: Path, seconds: float
 ) -> dict[str, Any]:
     """What ``run.json`` holds: input, model, every setting, versions, seconds, and how each object was found."""
+    from dyenet.inference.stopwatch import peak_memory_mb
+
     height, width = frames.size
     report = dict(result.report)
     return {

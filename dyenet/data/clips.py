@@ -16,7 +16,8 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
-from dyenet.data.clips_files import VOID, find_videos, list_pictures, read_picture
+from dyenet.data.clips_files import find_videos, list_pictures, read_picture
+from dyenet.data.masks import VOID
 from dyenet.data.synthetic import SyntheticVideo, draw_clip
 from dyenet.data.synthetic_scene import Scenario
 from dyenet.data.transforms import ClipAugmentation
@@ -134,15 +135,10 @@ def augmented(
     return np.ascontiguousarray(video.permute(0, 2, 3, 1).numpy()), mask.numpy()
 
 
-def collate_clips(clips: list[Clip]) -> list[Clip]:
-    """A batch is the list of its clips: they differ in their number of objects."""
-    return clips
-
-
 @DATASETS.register_module()
 class VideoClips(ClipDataset):
     """Clips of a DAVIS 2016 or 2017 tree: ``num_frames`` frames of one sequence, 1..``max_step`` apart, forwards
-    or backwards in time, under one random crop, flip and change of colour; flow by DIS on the result (facts D21).
+    or backwards in time, under one random crop, flip and change of colour; flow by DIS on the result (reading D21).
 
     Identities: one per object of every sequence of the split.
     """

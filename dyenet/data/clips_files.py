@@ -11,13 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from dyenet.data.masks import read_labels, write_index_mask
+from dyenet.data.davis import read_listing
+from dyenet.data.masks import VOID, read_labels, write_index_mask
 from dyenet.data.output import atomic_path
 from dyenet.data.textures import Picture
+from dyenet.data.video_io import IMAGE_SUFFIXES
 from dyenet.errors import InputError
-
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".JPEG")
-VOID = 255
 
 
 @dataclass(frozen=True)
@@ -65,9 +64,8 @@ def read_picture(path: Path) -> Picture:
 def find_videos(root: Path | str, split: str) -> list[AnnotatedVideo]:
     """The sequences of a DAVIS 2016 or 2017 tree named in ``split`` (``train``, ``val``, ...), at 480p.
 
-    A tree with listings of both years is read as one of 2017; ``split="2016/train"`` chooses.
-    A split file holds sequence names or DAVIS 2016's "/JPEGImages/... /Annotations/..." lines. Frames without a
-    mask are left out. Raises InputError that says which path was looked at.
+    A tree with listings of both years is read as one of 2017; ``split="2016/train"`` chooses. Frames without a mask
+    are left out. Raises InputError that says which path was looked at.
     """
     root = Path(root)
     splits = [split] if "/" in split else [f"{year}/{split}" for year in ("2017", "480p", "2016")]
@@ -77,15 +75,12 @@ def find_videos(root: Path | str, split: str) -> list[AnnotatedVideo]:
         raise InputError(
             f"no data set at {root}: none of {', '.join(str(p) for p in listings)} exists; set its root in the config"
         )
-    lines = listing.read_text().split("\n")
-    first = [line.split()[0] for line in lines if line.strip()]
-    names = dict.fromkeys(Path(word).parent.name if "/" in word else word for word in first)
-    return [_video(root, name) for name in names]
+    return [_video(root, name) for name in read_listing(listing)]
 
 
 def _video(root: Path, name: str) -> AnnotatedVideo:
     folder = root / "JPEGImages" / "480p" / name
-    images = sorted(p for p in folder.glob("*") if p.suffix in IMAGE_SUFFIXES)
+    images = sorted(p for p in folder.glob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
     pairs = [(p, root / "Annotations" / "480p" / name / f"{p.stem}.png") for p in images]
     pairs = [pair for pair in pairs if pair[1].is_file()]
     if not pairs:
@@ -143,7 +138,7 @@ def list_pictures(folder: Path | str) -> list[Path]:
     """The image files of a folder, sorted; ``folder/images`` where that exists. InputError if there is none."""
     folder = Path(folder)
     folder = folder / "images" if (folder / "images").is_dir() else folder
-    found = sorted(p for p in folder.glob("*") if p.suffix in IMAGE_SUFFIXES)
+    found = sorted(p for p in folder.glob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
     if not found:
         raise InputError(f"no images in {folder}")
     return found

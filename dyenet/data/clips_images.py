@@ -10,7 +10,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from dyenet.data.clips import ClipDataset, Size, augmented, make_clip
-from dyenet.data.clips_files import VOID, AnnotatedImage, find_images, find_videos, pick_ids, read_picture
+from dyenet.data.clips_files import AnnotatedImage, find_images, find_videos, pick_ids, read_picture
 from dyenet.data.compositing import (
     NO_SHAKE,
     CutOut,
@@ -22,7 +22,7 @@ from dyenet.data.compositing import (
     scaling,
 )
 from dyenet.data.deform import deform_clip, random_motion
-from dyenet.data.masks import IndexMask, read_labels
+from dyenet.data.masks import VOID, IndexMask, read_labels
 from dyenet.data.synthetic_layers import STILL, Layer, Path
 from dyenet.data.synthetic_paths import Paths
 from dyenet.data.synthetic_scene import random_bend
@@ -90,7 +90,7 @@ class ImageClips(ClipDataset):
 @DATASETS.register_module()
 class FirstFrameClips(ImageClips):
     """Clips for online fine-tuning: the first annotated frame of every sequence, and nothing else of it, deformed
-    again and again (facts D25: no inpainting, no compositing).
+    again and again (reading D25: no inpainting, no compositing).
 
     Either ``frames``, (picture, index mask) pairs in memory, or ``root`` and ``split`` of a DAVIS tree.
     Identities: one per object of every frame.

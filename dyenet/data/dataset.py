@@ -13,15 +13,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from dyenet.data.masks import IndexMask, natural_order, read_labels
+from dyenet.data.masks import VOID, IndexMask, natural_order, read_labels
 from dyenet.data.video_io import IMAGE_SUFFIXES, FolderVideo
 from dyenet.errors import InputError
 
 if TYPE_CHECKING:
     from dyenet.structures import Video  # loads torch, which reading masks does not need
-
-VOID = 255
-"""The label of pixels that belong to nothing; 0/255 masks of one object have no such pixels."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Affine and thin-plate-spline deformation of a picture and its mask, with the exact flow.
 
 MaskTrack (Perazzi et al., CVPR 2017) and Lucid Data Dreaming make a second frame, or a worn mask, out of one
-annotated picture (facts, section 4). A ``Deformation`` maps pixel x of the new frame to where the old frame
+annotated picture (their authors' code). A ``Deformation`` maps pixel x of the new frame to where the old frame
 shows the same thing, so the flow F_{new -> old} is ``deformation(x) - x``: nothing is ever inverted. A clip is
 a chain: frame t+1 is frame t deformed once more.
 """
@@ -94,46 +94,10 @@ def warp_mask(mask: IndexMask, points: Points, *, mirror: bool = False) -> Index
     return out.astype(np.uint8, copy=False)
 
 
-def random_deformation(
-    rng: Generator,
-    size: tuple[int, int],
-    *,
-    scale: float = 0.05,
-    shift: float = 0.1,
-    rotation: float = 0.05,
-    tps: float = 0.1,
-) -> Deformation:
-    """MSK's: scale +-5 %, shift +-10 % of the height and width, thin plate of 5 points moved by up to 10 %.
-
-    ``rotation`` is in radians. ``size`` (H, W) is that of the frame or object.
-    """
-    height, width = size
-    extent = np.array([width, height], float)
-    matrix = about(
-        extent / 2,
-        1 + rng.uniform(-scale, scale),
-        rng.uniform(-rotation, rotation),
-        rng.uniform(-shift, shift, 2) * extent,
-    )
-    if tps == 0:
-        return Deformation(matrix)
-    anchors = _anchors(rng, extent)
-    return Deformation(matrix, ThinPlateSpline(anchors, anchors + rng.uniform(-tps, tps, (5, 2)) * extent))
-
-
 def _anchors(rng: Generator, extent: Corners) -> Corners:
     """5 control points about the middle and the corners: were they close together, the rim would fly off."""
     spread = np.array([[0.5, 0.5], [0.2, 0.2], [0.8, 0.2], [0.2, 0.8], [0.8, 0.8]])
     return (spread + rng.uniform(-0.12, 0.12, (5, 2))) * extent
-
-
-def deform_pair(
-    picture: Picture, mask: IndexMask, deformation: Deformation
-) -> tuple[Picture, IndexMask, NDArray[np.float32]]:
-    """The deformed picture and mask and F_{deformed -> given}, (2, H, W) float32 in pixels."""
-    grid = pixel_grid(*mask.shape)
-    points = deformation(grid)
-    return warp_picture(picture, points), warp_mask(mask, points, mirror=True), points - grid
 
 
 @dataclass(frozen=True)

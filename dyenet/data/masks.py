@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 IndexMask = NDArray[np.uint8]
 """(H, W) uint8: 0 background, 1..255 object ids."""
 
+VOID = 255
+"""The label of pixels that belong to nothing; 0/255 masks of one object have no such pixels."""
+
 MAX_OBJECTS = 255
 HOW_TO_SAVE = (
     "save it as an 8-bit palette or grey PNG with 0 for the background and 1, 2, ... for the objects"

@@ -6,9 +6,7 @@ import dataclasses
 import hashlib
 import json
 import os
-import resource
 import shutil
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -30,6 +28,7 @@ from dyenet.evaluation.retrieval import JudgedPoint, RetrievalCounts, count, jud
 from dyenet.evaluation.scoring import score
 from dyenet.inference.loading import Model
 from dyenet.inference.session import VideoSession
+from dyenet.inference.stopwatch import peak_memory_mb
 
 
 @dataclasses.dataclass(frozen=True)
@@ -260,7 +259,7 @@ def _peak_memory_mb(device: torch.device) -> float:
     """On a GPU the most memory that the sequence took; on a CPU the most that the process has held so far."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+    return peak_memory_mb() or 0.0  # Windows does not say
 
 
 def _write(path: Path, value: Any) -> None:

@@ -66,20 +66,6 @@ TABLE3 = PublishedTable(
     },
 )
 
-TABLE4 = PublishedTable(
-    "DyeNet, Table 4",
-    "DAVIS 2017 test-dev",
-    JFG,
-    {
-        "OnAVOS (ensemble)": dict(J=53.4, F=59.6, G=56.5),
-        "LucidTracker": dict(J=60.1, F=68.3, G=64.2),
-        "VS-ReID": dict(J=64.4, F=67.8, G=66.1),
-        "LucidTracker (ensemble)": dict(J=63.4, F=69.9, G=66.6),
-        "DyeNet, offline": dict(J=60.2, F=64.8, G=62.5),
-        "DyeNet, per-dataset": dict(J=65.8, F=70.5, G=68.2),
-    },
-)
-
 TABLE5 = PublishedTable(
     "DyeNet, Table 5",
     "J mean on DAVIS 2016 val, SegTrack v2 and YouTube-Objects",

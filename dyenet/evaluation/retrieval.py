@@ -1,4 +1,4 @@
-"""How good the retrieved starting points are: their precision and recall (DyeNet Table 2; facts D26)."""
+"""How good the retrieved starting points are: their precision and recall (DyeNet Table 2; reading D26)."""
 
 from __future__ import annotations
 

@@ -17,8 +17,8 @@ import cv2
 import numpy as np
 from rich.console import Console
 
-from dyenet.data.dataset import VOID, VideoDataset, object_ids
-from dyenet.data.masks import IndexMask, read_labels
+from dyenet.data.dataset import VideoDataset, object_ids
+from dyenet.data.masks import VOID, IndexMask, read_labels
 from dyenet.data.readers import open_dataset
 from dyenet.errors import InputError
 from dyenet.evaluation.measures import frame_measures

@@ -1,4 +1,4 @@
-"""What VS-ReID's paper and its released code do differently, as one config (facts section 10, V1 to V9, V14)."""
+"""What VS-ReID's paper and its released code do differently, as one config (readings V1 to V6, V8, V9, V14)."""
 
 from __future__ import annotations
 

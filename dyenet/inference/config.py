@@ -1,7 +1,7 @@
 """How a video is worked through: the ``inference`` block of a config, as strict dataclasses.
 
-Every question that the papers leave open is one field (facts, section 10): the recommended reading is the
-default, the others are its other values.
+What the papers leave open is a field here where there is more than one way (docs/readings.md): the reading that
+we chose is the default, the others are its other values.
 """
 
 from __future__ import annotations
@@ -24,6 +24,9 @@ class RetrievalConfig:
     * ``max_proposals`` (D24), after non-maximum suppression at ``proposal_nms_iou``, on every ``frame_step``-th
       frame. The paper's M is 100; the embedding of proposals is what costs most, and an object that returns
       shows itself for more than one frame.
+    * ``refinements``: times that a match's mask is first sought in its box with ``refine_enlargement`` of width and
+      height added on each side, and the box made tight around it: proposals of a weak RPN show parts of objects. 0 is
+      the paper's.
     * ``embed_batch``: boxes that go through the Re-ID head at once; bounds its memory.
     """
 
@@ -33,6 +36,8 @@ class RetrievalConfig:
     max_proposals: int = 16
     proposal_nms_iou: float = 0.7
     frame_step: int = 3
+    refinements: int = 0
+    refine_enlargement: float = 0.2
     embed_batch: int = 32
 
 

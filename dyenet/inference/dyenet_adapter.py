@@ -18,6 +18,7 @@ from dyenet.models.dyenet import DyeNet
 from dyenet.models.flow import FlowSource
 from dyenet.models.warping import warp_hidden, warped_boxes
 from dyenet.structures import (
+    KEPT_DTYPE,
     Candidates,
     FrameFeatures,
     MaskPatches,
@@ -27,9 +28,6 @@ from dyenet.structures import (
     cell_centres,
     enlarge_boxes,
 )
-
-KEPT_DTYPE = torch.float16
-"""Of the probabilities handed out: tracklets of a whole video are kept."""
 
 
 class DyeNetRetriever:
@@ -83,7 +81,7 @@ class DyeNetPropagator:
 
     @torch.no_grad()
     def begin(self, starting_points: Sequence[StartingPoint]) -> PropagationState:
-        """h_i in the starting masks' enlarged boxes (facts D2, D10, D28)."""
+        """h_i in the starting masks' enlarged boxes (readings D2, D10, D28)."""
         patches = MaskPatches.cat([p.patch.to("cpu", torch.float32) for p in starting_points])
         frames = [p.frame for p in starting_points]
         rois, boxes = [], []

@@ -16,7 +16,7 @@ def link(tracklets: Sequence[Tracklet], config: LinkingConfig) -> dict[int, Mask
 
     Tracklets of given masks are linked first and never rejected; where two of one object meet, the mask whose
     given mask is nearer in time stays. The others follow by falling similarity: one that contradicts its tube is
-    left out (facts D16); otherwise it fills the frames that the tube lacks.
+    left out (reading D16); otherwise it fills the frames that the tube lacks.
     """
     tubes: dict[int, MaskTube] = {}
     for tracklet in (t for t in tracklets if t.start.given):

@@ -1,4 +1,4 @@
-"""MSK behind the ``Propagator`` protocol: the full frame and the previous mask, without flow or boxes (facts D27)."""
+"""MSK behind the ``Propagator`` protocol: the full frame and the previous mask, without flow or boxes (reading D27)."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ import torch
 from torch import Tensor
 
 from dyenet.inference.stopwatch import Stopwatch
-from dyenet.inference.vsreid import KEPT_DTYPE, frame_tensor
+from dyenet.inference.vsreid import frame_tensor
 from dyenet.inference.vsreid_config import VSReIDConfig
 from dyenet.models.baselines.msk import MSK
 from dyenet.structures import (
+    KEPT_DTYPE,
     MaskPatches,
     PropagationState,
     StartingPoint,

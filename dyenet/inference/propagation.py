@@ -89,7 +89,7 @@ def _next(
 
 
 def is_covered(frame: int, patch: MaskPatches, tracklets: Sequence[Tracklet], skip_iou: float) -> bool:
-    """Whether a mask highly overlaps a mask of these tracklets in its frame (facts D15)."""
+    """Whether a mask highly overlaps a mask of these tracklets in its frame (reading D15)."""
     masks = [t.patches[frame] for t in tracklets if frame in t.patches]
     return any(patch_iou(patch, mask).item() >= skip_iou for mask in masks)
 

@@ -19,7 +19,7 @@ from dyenet.inference.loading import Model
 from dyenet.inference.result import SegmentationResult, checkpointed_report, iterative_report
 from dyenet.inference.stopwatch import Stopwatch
 from dyenet.inference.templates import initial_templates
-from dyenet.structures import Frame, MaskPatches, StartingPoint, Video, enlarge_boxes, mask_boxes
+from dyenet.structures import KEPT_DTYPE, Frame, MaskPatches, StartingPoint, Video, enlarge_boxes, mask_boxes
 
 Progress = Callable[[str, int, int], None]
 """Called with (stage, done, total)."""
@@ -108,6 +108,7 @@ class VideoSession:
         common: dict[str, Any] = dict(
             given=given,
             num_frames=len(self._working),
+            image_size=self._working.size,
             propagator=adapters.propagator,
             retriever=adapters.retriever,
             progress=self._progress,
@@ -121,7 +122,6 @@ class VideoSession:
             with self._stopwatch("retrieve"):
                 templates = initial_templates(given, adapters.retriever)
             checkpointed = run_checkpointed(
-                image_size=self._working.size,
                 templates=templates,
                 config=self.config.checkpointed,
                 stopwatch=self._stopwatch,
@@ -169,7 +169,7 @@ class VideoSession:
             patch = MaskPatches(boxes, (patch.probabilities > 0).float())
         (height, width), (rows, columns) = self.video.size, self._working.size
         scale = torch.tensor([columns / width, rows / height] * 2)
-        return MaskPatches(patch.boxes * scale, patch.probabilities.half())
+        return MaskPatches(patch.boxes * scale, patch.probabilities.to(KEPT_DTYPE))
 
 
 class _ResizedVideo:

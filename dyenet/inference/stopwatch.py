@@ -1,7 +1,8 @@
-"""Seconds per stage, each second counted once."""
+"""Seconds per stage, each second counted once, and memory."""
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,3 +36,13 @@ class Stopwatch:
             stage = self._stages[-1]
             self.seconds[stage] = self.seconds.get(stage, 0.0) + now - self._since
         self._since = now
+
+
+def peak_memory_mb() -> float | None:
+    """The most memory this process has held so far, in MiB; None where the system does not say (Windows)."""
+    try:
+        import resource
+    except ImportError:
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak / (2**20 if sys.platform == "darwin" else 2**10), 1)

@@ -39,7 +39,7 @@ def expand_templates(
     *,
     threshold: float,
 ) -> list[Template]:
-    """The templates that the tubes add (facts D12), most similar first, without those there already.
+    """The templates that the tubes add (reading D12), most similar first, without those there already.
 
     A mask is added if it is confident, similar enough to its object's templates as they were before this round,
     more similar to them than to any other object's by the margin, and no near duplicate. ``threshold`` is the

@@ -18,6 +18,7 @@ from dyenet.models.baselines.vsreid import MaskPropagationNetwork, StreamName, V
 from dyenet.models.baselines.warping import cut_picture, normalise_jointly, warp_bilinear, warp_fb_average
 from dyenet.models.flow import FlowSource
 from dyenet.structures import (
+    KEPT_DTYPE,
     Candidates,
     MaskPatches,
     PropagationState,
@@ -28,9 +29,6 @@ from dyenet.structures import (
     enlarge_boxes,
     mask_boxes,
 )
-
-KEPT_DTYPE = torch.float16
-"""Of the probabilities handed out."""
 
 Guides = Callable[[int], Tensor]
 """Gives the guides (R, size, size) of R patches for a patch size."""

@@ -1,4 +1,4 @@
-"""How VS-ReID's and MSK's own networks are run: facts, section 10, V5 to V13."""
+"""How VS-ReID's and MSK's own networks are run (readings V7, V9, V10, V13)."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The networks: nn.Modules without memory of a video. Importing this package registers them all."""
 
-from dyenet.models import baselines, flow
+from dyenet.models import baselines, flow, mmdet_adapter
 from dyenet.models.dyenet import DyeNet
 from dyenet.models.propagation_head import PropagationHead, PropagationOutput
 from dyenet.models.proposals import ProposalNetwork, Proposals
@@ -20,4 +20,5 @@ __all__ = [
     "Trunk",
     "baselines",
     "flow",
+    "mmdet_adapter",
 ]

@@ -15,8 +15,8 @@ class Conv5(nn.Module):
     """Three bottlenecks of ``width`` to ``out_channels``; the paper's is 512 to 2048.
 
     ``stride`` 2 is the original (Re-ID embedding); 1 is for the mask network and the recurrence, with
-    ``dilations`` in place of the stride (facts D9). ``extra_channels`` widens the first block's two input
-    convolutions for the hidden state, [x, h] (facts D3).
+    ``dilations`` in place of the stride (reading D9). ``extra_channels`` widens the first block's two input
+    convolutions for the hidden state, [x, h] (reading D3).
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class Conv5(nn.Module):
 
 
 class OutputNetwork(nn.Module):
-    """N_O of Eq. (2): three convolutions, 3x3, 3x3 and 1x1, from d channels to one logit (facts D8)."""
+    """N_O of Eq. (2): three convolutions, 3x3, 3x3 and 1x1, from d channels to one logit (reading D8)."""
 
     def __init__(self, in_channels: int, channels: int) -> None:
         super().__init__()

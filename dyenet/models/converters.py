@@ -54,7 +54,7 @@ def _load_resnet(network: DyeNet, state: Mapping[str, Tensor], source: str) -> N
 
 
 def _widen(weight: Tensor, own: Tensor) -> Tensor:
-    """A convolution over x as one over [x, h] (facts D3): the trained part stays, the part over h is small."""
+    """A convolution over x as one over [x, h] (reading D3): the trained part stays, the part over h is small."""
     if weight.ndim != 4 or weight.shape[0] != own.shape[0] or weight.shape[1] >= own.shape[1]:
         return weight
     hidden = torch.randn(own.shape[0], own.shape[1] - weight.shape[1], *own.shape[2:]) * HIDDEN_STD

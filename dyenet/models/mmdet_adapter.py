@@ -1,9 +1,8 @@
 """mmdetection's backbones and detectors in our configs, and DyeNet in mmdetection's registry.
 
-An extra (``pip install 'dyenet[mmdet]'``), imported only when a config names one of its types through
-``custom_imports = dict(imports=["dyenet.models.mmdet_adapter"])``. mmdetection imports ``mmcv.ops``, whose
-compiled part takes minutes to build; the few operators that its common models call are served here from
-torchvision instead, and a call of any other says so.
+An extra (``pip install 'dyenet[mmdet]'``), loaded when a config names one of the two types here. It imports
+``mmcv.ops``, whose compiled part takes minutes to build; the few operators that its common models call are served here
+from torchvision instead, and a call of any other says so.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ class PropagationOutput:
 
 
 class RegionAttention(nn.Module):
-    """a_j: one convolution, of ``kernel`` cells a side, and a softmax over the box's cells (facts D5-D7).
+    """a_j: one convolution, of ``kernel`` cells a side, and a softmax over the box's cells (readings D5-D7).
 
     ``rescale`` "area" multiplies the softmax by the number of cells, so that its mean is 1; "max" divides by the
     largest value; "none" leaves the softmax as the paper writes it; "sigmoid" takes its place, cell by cell.
@@ -37,7 +37,7 @@ class RegionAttention(nn.Module):
         super().__init__()
         self.conv = nn.Conv2d(channels, 1, kernel, padding=kernel // 2)
         self.rescale = rescale
-        nn.init.normal_(self.conv.weight, std=0.01)
+        nn.init.zeros_(self.conv.weight)  # begins even: a random start may learn to look away from the object
         nn.init.zeros_(self.conv.bias)  # type: ignore[arg-type]
 
     def forward(self, warped_hidden: Tensor) -> Tensor:
@@ -95,13 +95,14 @@ class FineOutput(nn.Module):
 class PropagationHead(nn.Module):
     """N_R (conv5_x over [x_j, h_(j-1)->j]), region attention and N_O.
 
-    ``mask_entry`` says how a mask enters the recurrence (facts D2): "gate" multiplies the first hidden state
+    ``mask_entry`` says how a mask enters the recurrence (reading D2): "gate" multiplies the first hidden state
     N_R(0, x_i) by it; "channel" also carries the mask as one more channel of the hidden state, so that it is
     warped along and seen by N_R at every step, and adds the warped mask, as fine as it is put out, to the logits by a
     learned weight: the head then learns what to change about it. ``attention`` None leaves region attention out
     (Table 1), else it is ``RegionAttention``'s ``rescale``, and ``attention_kernel`` its kernel; ``carried`` says
     which h_j goes on to the next frame: the "raw" one of Eq. 1, or the "attended" one. ``fine_scale`` 2 or 4 adds the
-    finer output; 1 is the paper's.
+    finer output; 1 is the paper's. Where convolutions see the mask's channel it is multiplied by ``mask_gain``: one
+    channel among hundreds of features is hardly heard, and slow to be learned from.
     """
 
     def __init__(
@@ -118,6 +119,7 @@ class PropagationHead(nn.Module):
         attention_kernel: Literal[1, 3] = 3,
         carried: Literal["raw", "attended"] = "raw",
         mask_entry: Literal["gate", "channel"] = "gate",
+        mask_gain: float = 1.0,
         fine_scale: Literal[1, 2, 4] = 1,
         fine_output_channels: int = 32,
     ) -> None:
@@ -139,6 +141,7 @@ class PropagationHead(nn.Module):
             else RegionAttention(hidden_channels, rescale=attention, kernel=attention_kernel)
         )
         self.carried = carried
+        self.mask_gain = mask_gain
         self.output = OutputNetwork(hidden_channels, output_channels)
         if self.mask_channels:
             self.mask_weight = nn.Parameter(torch.tensor(2.0))
@@ -156,13 +159,13 @@ class PropagationHead(nn.Module):
         self.fine_scale = fine_scale
 
     def begin(self, roi: Tensor, masks: Tensor) -> Tensor:
-        """The hidden state at a starting point: N_R(0, x_i) * y (facts D2).
+        """The hidden state at a starting point: N_R(0, x_i) * y (reading D2).
 
         ``roi`` (R, C, m, m), ``masks`` (R, m, m) in [0, 1] -> (R, d', m, m), d' with the mask's channel if any.
         """
         masks = masks[:, None].to(roi.dtype)
         zeros = roi.new_zeros(len(roi), self.memory_channels - self.mask_channels, *roi.shape[-2:])
-        parts = [roi, zeros, masks] if self.mask_channels else [roi, zeros]
+        parts = [roi, zeros, self.mask_gain * masks] if self.mask_channels else [roi, zeros]
         hidden = self.conv5(torch.cat(parts, dim=1)) * masks
         return torch.cat([hidden, masks], dim=1) if self.mask_channels else hidden
 
@@ -172,10 +175,14 @@ class PropagationHead(nn.Module):
         """One step: ``roi`` x_j (R, C, m, m), ``warped_hidden`` (R, d', m, m), ``warped_mask`` (R, sm, sm) of
         probabilities, s = ``fine_scale``, and ``fine_roi`` (R, Cf, sm, sm) unless s is 1.
         """
-        hidden = self.conv5(torch.cat([roi, warped_hidden], dim=1))  # Eq. 1
+        before = warped_hidden[:, : self.memory_channels - self.mask_channels]
+        coarse_mask = (
+            self.mask_gain * warped_hidden[:, before.shape[1] :]
+        )  # no channel where the mask is a gate
+        hidden = self.conv5(torch.cat([roi, before, coarse_mask], dim=1))  # Eq. 1
         attended, attention = hidden, hidden.new_ones(hidden.shape[0], *hidden.shape[-2:])
         if self.attention is not None:
-            attention = self.attention(warped_hidden[:, : self.memory_channels - self.mask_channels])
+            attention = self.attention(before)
             attended = hidden * attention[:, None].to(hidden.dtype)
             if self.carried == "attended":
                 hidden = attended
@@ -184,7 +191,9 @@ class PropagationHead(nn.Module):
         if self.fine is not None:
             if fine_roi is None:
                 raise ValueError("this head has the finer output on and needs fine_roi")
-            logits = self.fine(features, logits, fine_roi, warped_mask if self.mask_channels else None)
+            logits = self.fine(
+                features, logits, fine_roi, self.mask_gain * warped_mask if self.mask_channels else None
+            )
         if self.mask_channels:
             logits = logits + self.mask_weight * (2 * warped_mask - 1)
             mask = F.avg_pool2d(logits.sigmoid()[:, None], self.fine_scale)

@@ -28,7 +28,7 @@ class Proposals:
 
 @MODELS.register_module()
 class ProposalNetwork(nn.Module):
-    """torchvision's RPN on one 1/8 map; anchor sizes are in pixels, whatever the stride (facts sec. 5)."""
+    """torchvision's RPN on one 1/8 map; anchor sizes are in pixels, whatever the stride (detectron2's C4 sizes)."""
 
     def __init__(
         self,
@@ -91,7 +91,7 @@ class ProposalNetwork(nn.Module):
         return {"loss_objectness": loss_objectness, "loss_box": loss_box}
 
     def _predict(self, coarse: Tensor, image_size: tuple[int, int]) -> tuple[Tensor, Tensor, list[Tensor]]:
-        # torchvision takes the stride as image // grid, so it must be told the padded size (facts sec. 5).
+        # torchvision's AnchorGenerator takes the stride as image // grid, so it must be told the padded size.
         padded = coarse.new_empty((len(coarse), 3, 8 * coarse.shape[2], 8 * coarse.shape[3]), device="meta")
         images = ImageList(padded, [image_size] * len(coarse))
         anchors = [a.to(coarse.device) for a in self.rpn.anchor_generator(images, [coarse.float()])]

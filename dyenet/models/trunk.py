@@ -57,7 +57,7 @@ class ResNetTrunk(Trunk):
     """conv1..conv4_x of a ResNet with the stride of conv4_x replaced by dilation 2 (paper: depth 101).
 
     ``dilate_first_block`` dilates the first block of conv4_x too, as DeepLab-v2 and VS-ReID do; torchvision's
-    weights were trained without (facts differ by whose weights are loaded). Names are torchvision's: conv1,
+    weights were trained without, so it goes by whose weights are loaded. Names are torchvision's: conv1,
     bn1, layer1, layer2, layer3.
     """
 

@@ -24,7 +24,7 @@ def sample_flow(flow: Tensor, points: Tensor) -> Tensor:
 
 
 def warp_hidden(hidden: Tensor, source_boxes: Tensor, target_boxes: Tensor, flow: Tensor) -> Tensor:
-    """h_(j-1) in its boxes -> h_((j-1)->j) in the boxes of frame j, in one sampling (facts D4 b).
+    """h_(j-1) in its boxes -> h_((j-1)->j) in the boxes of frame j, in one sampling (reading D4).
 
     A cell of b_j is the image point p; it looks at p + F_{j->j-1}(p), which lies somewhere in b_(j-1).
     ``hidden`` (R, d, m, m), boxes (R, 4), ``flow`` (R, 2, H, W) F_{target -> source} -> (R, d, m, m); zeros where

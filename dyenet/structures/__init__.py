@@ -3,6 +3,7 @@
 from dyenet.structures.clip import Clip
 from dyenet.structures.features import FrameFeatures
 from dyenet.structures.patches import (
+    KEPT_DTYPE,
     MaskPatches,
     cell_centres,
     clip_boxes,
@@ -23,6 +24,7 @@ from dyenet.structures.tracks import (
 from dyenet.structures.video import ArrayVideo, Frame, Video
 
 __all__ = [
+    "KEPT_DTYPE",
     "ArrayVideo",
     "Candidates",
     "Clip",

@@ -16,6 +16,9 @@ import torch.nn.functional as F
 from torch import Tensor
 from torchvision.ops import roi_align
 
+KEPT_DTYPE = torch.float16
+"""Of the probabilities of masks that are kept: tracklets of a whole video are."""
+
 
 @dataclass(frozen=True)
 class MaskPatches:

@@ -32,7 +32,7 @@ from dyenet.training.stage import Stage, mean_over_processes
 @dataclass(frozen=True, kw_only=True)
 class GuideConfig:
     """The guides, out of true masks that are worn first: a thin plate of 5 points of the boundary moved by up to
-    ``tps`` of the object's size, then grown by a disk of radius up to ``dilation`` pixels (facts, section 4).
+    ``tps`` of the object's size, then grown by a disk of radius up to ``dilation`` pixels, after MaskTrack's code.
 
     ``source``: "same_frame" is pre-training on images, "previous_frame" training on video (VS-ReID: carried along
     the flow; MSK: where it is). ``max_per_clip`` (object, frame) pairs of a clip are drawn, of ``min_area`` pixels
@@ -86,7 +86,7 @@ class PropagationTraining(Stage):
     """Trains N_mp on patches: ``streams`` "rgb" and "flow" one at a time, "joint" both through their fusion.
 
     ``start_flow`` copies the RGB stream into the flow stream first (Sec. 3.4); its first convolution becomes the
-    mean over the RGB channels, or stays random (facts V11). The loss is the mean cross entropy over pixels.
+    mean over the RGB channels, or stays random (reading V11). The loss is the mean cross entropy over pixels.
     """
 
     network: VSReID

@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from dyenet.data.masks import VOID
 from dyenet.errors import InputError
 from dyenet.structures import Clip, MaskPatches, mask_boxes
 
-VOID = 255
 MIN_SIDE = 8.0
 """A box is at least one feature cell a side."""
 
@@ -45,11 +45,15 @@ class ClipBatch:
         """The index in ``images`` of frame t of each object's clip."""
         return self.clip[objects] * self.num_frames + frames
 
-    def targets(self, objects: Tensor, frames: Tensor, boxes: Tensor, size: int) -> tuple[Tensor, Tensor]:
-        """(R', size, size) true masks 0/1 in ``boxes`` and where they are valid (RoIAlign, threshold 0.5)."""
+    def targets(
+        self, objects: Tensor, frames: Tensor, boxes: Tensor, size: int, *, soft: bool = False
+    ) -> tuple[Tensor, Tensor]:
+        """(R', size, size) true masks in ``boxes`` and where they are valid, by RoIAlign: 0/1 at the threshold 0.5, or
+        for ``soft`` masks the share of each cell that is the object's.
+        """
         masks = MaskPatches.from_maps(self.masks[objects, frames], boxes, size).probabilities
         valid = MaskPatches.from_maps(self.valid[self.frame_rows(objects, frames)], boxes, size).probabilities
-        return (masks >= 0.5).float(), (valid >= 0.5).float()
+        return masks if soft else (masks >= 0.5).float(), (valid >= 0.5).float()
 
     def window(self, first: int, end: int) -> ClipBatch:
         """The frames ``first`` <= t < ``end`` of every clip; all objects stay, seen there or not."""

@@ -1,4 +1,4 @@
-"""Online fine-tuning on first-frame masks only (DyeNet Sec. 4.2, "online training"; facts D25)."""
+"""Online fine-tuning on first-frame masks only (DyeNet Sec. 4.2, "online training"; reading D25)."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ from dyenet.training.stage import Stage, mean_over_processes
 
 @dataclass(frozen=True, kw_only=True)
 class RoIConfig:
-    """The boxes of L_reid and L_mask (facts D20): true boxes, each ``jittered`` times with sides moved by
+    """The boxes of L_reid and L_mask (reading D20): true boxes, each ``jittered`` times with sides moved by
     ``jitter``, and RPN proposals with an IoU of ``min_iou`` or more, at most ``max_per_image``.
     """
 
@@ -87,7 +87,7 @@ class JointTraining(Stage):
         return losses
 
     def reid_and_mask_losses(self, batch: ClipBatch, features: FrameFeatures) -> dict[str, Tensor]:
-        """L_reid over the identities of the RoIs, and L_mask, mean BCE over m x m and the RoIs (facts D19)."""
+        """L_reid over the identities of the RoIs, and L_mask, mean BCE over m x m and the RoIs (reading D19)."""
         objects, frames, boxes = self.sample_rois(batch, features)
         mask_sum = reid_sum = features.coarse.sum() * 0
         cells = reid_count = torch.zeros((), device=mask_sum.device)

@@ -46,6 +46,6 @@ def optim_wrapper_config(config: dict[str, Any], precision: Precision) -> dict[s
 def machine_has_fast_bf16() -> bool:
     """A GPU that knows bf16, or a CPU with AMX; elsewhere bf16 is emulated and slower than float32."""
     if torch.cuda.is_available():
-        return torch.cuda.is_bf16_supported()
+        return torch.cuda.is_bf16_supported(including_emulation=False)
     check = getattr(torch.cpu, "_is_amx_tile_supported", None)
     return bool(check and check())

@@ -1,4 +1,4 @@
-"""Training of the RPN, on a trunk that is frozen or shared (facts D24: "trained separately from DyeNet")."""
+"""Training of the RPN, on a trunk that is frozen or shared (reading D24: "trained separately from DyeNet")."""
 
 from __future__ import annotations
 

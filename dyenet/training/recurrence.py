@@ -19,7 +19,7 @@ from dyenet.training.batch import MIN_SIDE, ClipBatch, at_least, jitter_boxes
 
 @dataclass(frozen=True, kw_only=True)
 class RecurrenceConfig:
-    """How Re-MP is unrolled (facts D21).
+    """How Re-MP is unrolled (reading D21).
 
     * ``box_source``: boxes follow the predicted masks, falling back to the true box below an IoU of ``fallback_iou``,
       or are the true ones; sides are enlarged by ``enlargement`` as at test time, and moved by ``jitter``.
@@ -27,6 +27,8 @@ class RecurrenceConfig:
     * ``rollout``: the first 0 to this many steps, drawn per batch, run without gradients, and the losses are those of
       the clip's frames behind them, this many fewer than it has: the network then also starts from its own masks with
       their errors, as it does many frames after the given one. 0 is the paper's.
+    * ``soft_targets``: the truth, also of the starting mask, is the share of each cell that is the object's instead of
+      0 or 1 (reading D20), which loses the edges within a cell.
     * ``dice_weight``: adds a soft Dice loss to the binary cross entropy; 0 is the paper's.
     """
 
@@ -36,6 +38,7 @@ class RecurrenceConfig:
     jitter: float = 0.05
     deform_start: bool = True
     rollout: int = 0
+    soft_targets: bool = False
     dice_weight: float = 0.0
 
 
@@ -57,7 +60,9 @@ def begin_from_truth(
     """The state in frame 0 of the clips, from the true masks of ``objects``."""
     owners = batch.clip[objects].tolist()
     boxes = _jittered(config, batch, batch.boxes[objects, 0], owners)
-    masks, _ = batch.targets(objects, torch.zeros_like(objects), boxes, network.mask_size)
+    masks, _ = batch.targets(
+        objects, torch.zeros_like(objects), boxes, network.mask_size, soft=config.soft_targets
+    )
     scale = network.propagation_head.fine_scale
     if config.deform_start and len(objects):
         masks = deform_masks(masks, owners, batch.generators, cells=2 * scale)
@@ -86,7 +91,8 @@ def unroll(
             network.fine_roi_features(features, boxes, rows),
         )
         logits = output.logits.float()
-        truth, valid = batch.targets(objects, torch.full_like(objects, t), boxes, logits.shape[-1])
+        at_t = torch.full_like(objects, t)
+        truth, valid = batch.targets(objects, at_t, boxes, logits.shape[-1], soft=config.soft_targets)
         state = RecurrentState(objects, output.hidden, logits.sigmoid(), boxes)
         yield state, mask_losses(logits, truth, valid, config.dice_weight)
 
@@ -105,7 +111,7 @@ def _next_boxes(
     state: RecurrentState,
     flow: Tensor,
 ) -> Tensor:
-    """The boxes of frame t: around the warped masks, or the truth where those went astray (facts D21)."""
+    """The boxes of frame t: around the warped masks, or the truth where those went astray (reading D21)."""
     truth, visible = batch.boxes[state.objects, t], batch.areas[state.objects, t] > 0
     jittered = _jittered(config, batch, truth, owners)
     if config.box_source == "truth":

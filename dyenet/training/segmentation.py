@@ -1,4 +1,4 @@
-"""Semantic segmentation pre-training of the feature network (DyeNet Sec. 3.3; facts section 8)."""
+"""Semantic segmentation pre-training of the feature network (DyeNet Sec. 3.3; cf. lxx1991/pytorch-deeplab-resnet)."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dyenet.data.masks import VOID
 from dyenet.models.dyenet import DyeNet
 from dyenet.registry import MODELS
 from dyenet.structures import Clip
 from dyenet.training.stage import Stage, mean_over_processes
-
-VOID = 255
 
 
 @MODELS.register_module()

@@ -13,7 +13,6 @@ from dyenet.data.clips import (
     MixedClips,
     SyntheticClips,
     VideoClips,
-    collate_clips,
     make_clip,
     random_times,
 )
@@ -235,15 +234,6 @@ def test_corrupt_image_names_itself_or_is_skipped(tmp_path):
 def test_composites_need_something_to_paste():
     with pytest.raises(ConfigError, match="CompositeClips"):
         CompositeClips(**COMMON)
-
-
-def test_collate_keeps_clips_apart_through_a_loader(data):
-    from torch.utils.data import DataLoader
-
-    loader = DataLoader(make("video", data), batch_size=2, collate_fn=collate_clips)
-    batch = next(iter(loader))
-    assert len(batch) == 2
-    assert torch.equal(batch[1].frames, make("video", data)[1].frames)
 
 
 def test_first_frame_clips_see_first_frames_only(data):

@@ -1,4 +1,4 @@
-"""Thin-plate splines, deformed pairs and clips with exact flow, worn masks."""
+"""Thin-plate splines, deformed clips with exact flow, worn masks."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ import pytest
 
 from dyenet.data.deform import (
     Deformation,
+    Motion,
     ThinPlateSpline,
     about,
     deform_clip,
     deform_mask,
-    deform_pair,
-    random_deformation,
     random_motion,
 )
 from dyenet.data.synthetic_layers import pixel_grid
@@ -56,26 +55,12 @@ def test_shift_by_hand():
     picture = smooth_picture(20, 30)
     mask = np.zeros((20, 30), np.uint8)
     mask[5:9, 10:16] = 2
-    new, new_mask, flow = deform_pair(
-        picture, mask, Deformation(about(np.zeros(2), 1.0, 0.0, np.array([3.0, 0])))
-    )
-    assert np.array_equal(new[:, :-3], picture[:, 3:])
-    assert np.array_equal(new_mask[:, :-3], mask[:, 3:])
-    assert np.allclose(flow[0], 3)
-    assert np.allclose(flow[1], 0)
-
-
-def test_pair_is_its_source_sampled_along_the_flow():
-    picture, mask = smooth_picture(40, 60), np.zeros((40, 60), np.uint8)
-    mask[10:30, 20:45] = 1
-    for seed in range(5):
-        new, _, flow = deform_pair(picture, mask, random_deformation(np.random.default_rng(seed), (40, 60)))
-        points = pixel_grid(40, 60) + flow
-        sampled = cv2.remap(
-            picture, points[0], points[1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101
-        )
-        assert np.abs(sampled.astype(int) - new).max() <= 3  # rounding of the sum of grid and flow
-        assert 0 < np.abs(flow).max() < 40
+    motion = Motion([Deformation(about(np.zeros(2), 1.0, 0.0, np.array([3.0, 0])))])
+    frames, masks, flow = deform_clip(picture, mask, motion, (20, 30))
+    assert np.array_equal(frames[1][:, :-3], picture[:, 3:])
+    assert np.array_equal(masks[1][:, :-3], mask[:, 3:])
+    assert np.allclose(flow[0, 0], 3)
+    assert np.allclose(flow[0, 1], 0)
 
 
 def test_clip_frames_are_linked_by_the_flow():

@@ -1,4 +1,4 @@
-"""OIM by hand: the update rule, the queue, unseen slots, empty batches (facts section 3)."""
+"""OIM by hand: the update rule, the queue, unseen slots, empty batches (person_search's code)."""
 
 from __future__ import annotations
 

@@ -14,13 +14,14 @@ train_dataloader = dict(
         common=dict(size=(224, 352), num_frames=8, length=1000000),
         weights=[0.4, 0.35, 0.1, 0.15],
         datasets=[
-            dict(type="VideoClips", **davis),
+            dict(type="VideoClips", **davis, max_step=2),
             dict(
                 type="CompositeClips",
                 videos=[davis],
                 images=photos,
                 backgrounds=[f"{data_root}/static/imagenette"],
                 max_objects=3,
+                max_step=2,
             ),
             dict(type="ImageClips", roots=photos),
             dict(type="SyntheticClips", photos=f"{data_root}/static/imagenette"),

@@ -1,4 +1,4 @@
-# VS-ReID's schedule as the released code runs it (facts, section 10, V4 to V10).
+# VS-ReID's schedule as the released code runs it (readings V4 to V10).
 _base_ = "vsreid.py"
 inference = dict(
     checkpointed=dict(algorithm="released"),

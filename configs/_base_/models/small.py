@@ -21,6 +21,7 @@ model = dict(
         norm="gn",
         attention="area",
         mask_entry="channel",
+        mask_gain=16.0,
         fine_scale=2,
         fine_output_channels=32,
     ),

@@ -1,4 +1,4 @@
-"""Atrous spatial pyramid pooling as VS-ReID has it (facts, section 1)."""
+"""Atrous spatial pyramid pooling as the released code of VS-ReID has it."""
 
 from __future__ import annotations
 

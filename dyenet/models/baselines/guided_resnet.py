@@ -13,7 +13,7 @@ from dyenet.models.blocks import NORMS, NormName, initialise, residual_stage
 StemName = Literal["deep", "plain"]
 STRIDES = (1, 2, 1, 1)
 DILATIONS = (1, 1, 2, 4)
-"""Of every block of conv2_x..conv5_x, the first included (facts, section 1)."""
+"""Of every block of conv2_x..conv5_x, the first included (the released code of VS-ReID)."""
 
 
 class GuidedResNet(nn.Module):

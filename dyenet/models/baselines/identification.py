@@ -1,4 +1,4 @@
-"""The Identification Net of VS-ReID (N_reid, Sec. 3.2): Xiao et al. 2017's, a split ResNet-50 (facts, section 3)."""
+"""The Identification Net of VS-ReID (N_reid, Sec. 3.2): a split ResNet-50 as in Xiao et al. 2017's code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""MSK, the papers' baseline (MaskTrack, Perazzi et al. 2017) on a ResNet-101 (facts, section 4 and D27)."""
+"""MSK, the papers' baseline (MaskTrack, Perazzi et al. 2017) on a ResNet-101 (reading D27)."""
 
 from __future__ import annotations
 

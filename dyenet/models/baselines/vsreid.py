@@ -24,7 +24,7 @@ class MaskPropagationNetwork(nn.Module):
     """N_mp of Algorithm 1 (Fig. 1): an RGB and a flow stream, both guided by the warped probability map.
 
     ``patch_size`` is the side of its square inputs in pixels, 8k + 1. ``flow_stream`` off leaves the RGB stream
-    alone (Table 1, "full-image to bbox"). ``fusion`` (facts V12): the mean of the streams' softmax (paper) or the
+    alone (Table 1, "full-image to bbox"). ``fusion`` (reading V12): the mean of the streams' softmax (paper) or the
     softmax of the sum of their logits (released code). The flow enters raw, (u, v) in pixels of the frame (V11).
     ``mean`` and ``std`` are of RGB in 0..255; ``stream`` holds arguments of both ``GuidedStream``s.
     """
@@ -92,7 +92,7 @@ class MaskPropagationNetwork(nn.Module):
     def start_flow_from_rgb(self, first_conv: Literal["rgb_mean", "random"] = "rgb_mean") -> None:
         """Copies the RGB stream's weights into the flow stream (Sec. 3.4).
 
-        Its first convolution has two input channels in place of three (facts V11): each becomes the mean over the
+        Its first convolution has two input channels in place of three (reading V11): each becomes the mean over the
         three, or stays random.
         """
         if self.flow is None:

@@ -1,4 +1,4 @@
-"""Probability maps carried along the flow (W of VS-ReID's Algorithm 1), on the full frame (facts V10)."""
+"""Probability maps carried along the flow (W of VS-ReID's Algorithm 1), on the full frame (reading V10)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Dense inverse search (Kroeger et al., ECCV 2016) through OpenCV: the default on a CPU."""
+"""Dense inverse search (Kroeger et al., ECCV 2016) through OpenCV: the default."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """What the program asks for flow, and the cache in front of every estimator.
 
 F_{j->i} lies on the grid of frame j, in pixels, u right and v down: pixel x of frame j shows what frame i shows
-at x + F_{j->i}(x), so a map of frame i is warped onto frame j by sampling it there (facts, section 7).
+at x + F_{j->i}(x), so a map of frame i is warped onto frame j by sampling it there (so do FlowNet2 and PWC-Net).
 """
 
 from __future__ import annotations
