@@ -13,7 +13,7 @@ model = dict(
     reid_weight=0.3,
     rpn_weight=1.0,
     rois=dict(proposals=False, max_per_image=4),
-    recurrence=dict(dice_weight=0.5),
+    recurrence=dict(deform_start=False, soft_targets=True, dice_weight=0.5),
 )
 train_dataloader = dict(
     batch_size=1,

@@ -18,7 +18,7 @@ model = dict(
     reid_weight=0.3,
     rpn_weight=1.0,
     rois=dict(proposals=False, max_per_image=1),
-    recurrence=dict(dice_weight=0.5),
+    recurrence=dict(soft_targets=True, dice_weight=0.5),
 )
 optim_wrapper = dict(
     optimizer=dict(lr=6e-4), paramwise_cfg=dict(custom_keys={"network.trunk": dict(lr_mult=0.3)})

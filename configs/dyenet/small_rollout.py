@@ -5,7 +5,7 @@ _base_ = "small_joint.py"
 model = dict(
     init_from="work_dirs/small_reid/final.safetensors",
     rois=dict(jitter=0.2),
-    recurrence=dict(rollout=7, deform_start=False, soft_targets=True),
+    recurrence=dict(rollout=7, deform_start=False),
 )
 train_dataloader = dict(
     batch_size=1, dataset=dict(weights=[0.5, 0.35, 0.05, 0.1], common=dict(num_frames=12))

@@ -1,4 +1,4 @@
-"""The command line. Each command is one file, a thin layer over the Python API.
+"""The command line. Commands are thin layers over the Python API.
 
 Nothing heavy is imported here: ``dyenet --help`` answers before torch would have loaded.
 """

@@ -23,7 +23,7 @@ class RecurrenceConfig:
 
     * ``box_source``: boxes follow the predicted masks, falling back to the true box below an IoU of ``fallback_iou``,
       or are the true ones; sides are enlarged by ``enlargement`` as at test time, and moved by ``jitter``.
-    * ``deform_start``: the starting mask is eroded, dilated or left, and worn, at random.
+    * ``deform_start``: the starting mask is eroded, dilated or left, at random.
     * ``rollout``: the first 0 to this many steps, drawn per batch, run without gradients, and the losses are those of
       the clip's frames behind them, this many fewer than it has: the network then also starts from its own masks with
       their errors, as it does many frames after the given one. 0 is the paper's.
@@ -65,7 +65,7 @@ def begin_from_truth(
     )
     scale = network.propagation_head.fine_scale
     if config.deform_start and len(objects):
-        masks = deform_masks(masks, owners, batch.generators, cells=2 * scale)
+        masks = deform_masks(masks, owners, batch.generators, cells=scale)
     roi = network.roi_features(features, boxes, batch.frame_rows(objects, 0))
     hidden = network.begin(roi, F.avg_pool2d(masks[:, None], scale)[:, 0])
     return RecurrentState(objects, hidden, masks, boxes)
@@ -142,8 +142,7 @@ def deform_masks(
     masks: Tensor, owners: Sequence[int], generators: Sequence[torch.Generator], *, cells: int
 ) -> Tensor:
     """Each of ``masks`` (R, s, s) 0/1 is eroded or dilated by up to ``cells`` cells, mostly by less than half of them
-    or not at all, and one in three has a disk added to it or cut out of it: masks are imperfect at a retrieved starting
-    point and after many steps. What would empty a mask is left undone.
+    or not at all. An erosion that would empty a mask is left undone.
     """
     normal = torch.stack([torch.randn((), generator=generators[owner]) for owner in owners])
     draws = (0.4 * cells * normal).round().clamp(-cells, cells)
@@ -155,12 +154,4 @@ def deform_masks(
         result[draws == radius] = dilated[draws == radius]
         kept = eroded.flatten(1).any(1).cpu() & (draws == -radius)
         result[kept] = eroded[kept]
-    for row, owner in enumerate(owners):
-        chance, radius, x, y, sign = torch.rand(5, generator=generators[owner]).tolist()
-        if chance < 1 / 3:
-            place = (torch.arange(masks.shape[-1], device=masks.device) + 0.5) / masks.shape[-1]
-            disk = (place[:, None] - y) ** 2 + (place - x) ** 2 < (0.08 + 0.17 * radius) ** 2
-            worn = result[row].masked_fill(disk, float(sign < 2 / 3))
-            if worn.any():
-                result[row] = worn
     return result

@@ -80,14 +80,25 @@ def test_rpn_losses_have_a_graph_and_take_empty_truth():
     assert all(p.grad is not None for p in network.rpn.parameters())
 
 
+def attends(**kwargs) -> RegionAttention:
+    module = RegionAttention(4, **kwargs)
+    torch.nn.init.normal_(module.conv.weight)
+    return module
+
+
+def test_attention_begins_even():
+    assert torch.equal(RegionAttention(4, rescale="area")(torch.randn(2, 4, 6, 6)), torch.ones(2, 6, 6))
+
+
 @pytest.mark.parametrize(("rescale", "total"), [("none", 1.0), ("area", 36.0)])
 def test_attention_sums(rescale, total):
-    attention = RegionAttention(4, rescale=rescale)(torch.randn(2, 4, 6, 6))
+    attention = attends(rescale=rescale)(torch.randn(2, 4, 6, 6))
+    assert attention.std() > 0
     assert torch.allclose(attention.sum((1, 2)), torch.full((2,), total), atol=1e-4)
 
 
 def test_attention_by_sigmoid_looks_at_each_cell_alone():
-    attention = RegionAttention(4, rescale="sigmoid", kernel=1)
+    attention = attends(rescale="sigmoid", kernel=1)
     hidden = torch.randn(1, 4, 6, 6)
     changed = hidden.clone()
     changed[..., 0, 0] = 0
@@ -97,7 +108,7 @@ def test_attention_by_sigmoid_looks_at_each_cell_alone():
 
 
 def test_attention_by_max_peaks_at_one():
-    attention = RegionAttention(4, rescale="max")(torch.randn(2, 4, 6, 6))
+    attention = attends(rescale="max")(torch.randn(2, 4, 6, 6))
     assert torch.allclose(attention.amax((1, 2)), torch.ones(2))
 
 
@@ -144,6 +155,26 @@ def test_the_warped_mask_is_where_the_logits_start_from():
     assert torch.equal(propagation(roi, hidden, mask, fine_roi).logits > 0, mask == 1)
 
 
+def test_the_masks_gain_is_a_factor_of_the_weights_over_it():
+    loud, plain = (
+        head(mask_entry="channel", fine_scale=2, mask_gain=4.0),
+        head(mask_entry="channel", fine_scale=2),
+    )
+    torch.nn.init.normal_(loud.fine.correction.weight)
+    state = {k: v.clone() for k, v in loud.state_dict().items()}
+    first = loud.conv5.blocks[0]
+    over_mask = [first.conv1, first.downsample[0], loud.fine.refine[0]]
+    names = [f"{name}.weight" for name, module in loud.named_modules() if module in over_mask]
+    assert len(names) == 3
+    for name in names:
+        state[name][:, -1] *= 4
+    plain.load_state_dict(state)
+    roi, mask, fine_roi = torch.randn(1, 8, 14, 14), torch.rand(1, 28, 28), torch.randn(1, 4, 28, 28)
+    coarse = torch.nn.functional.avg_pool2d(mask[:, None], 2)[:, 0]
+    outputs = [one(roi, one.begin(roi, coarse), mask, fine_roi).logits for one in (loud, plain)]
+    assert torch.allclose(*outputs, atol=1e-4)
+
+
 def test_without_attention_the_hidden_state_goes_to_the_output_as_it_is():
     plain = head(attention=None)
     output = plain(torch.randn(1, 8, 14, 14), torch.randn(1, 16, 14, 14), torch.zeros(1, 14, 14))
@@ -153,6 +184,7 @@ def test_without_attention_the_hidden_state_goes_to_the_output_as_it_is():
 
 def test_the_hidden_state_passed_on_is_the_raw_one():
     attended = head(attention="area")
+    torch.nn.init.normal_(attended.attention.conv.weight, std=0.1)  # it begins even
     output = attended(torch.randn(1, 8, 14, 14), torch.randn(1, 16, 14, 14), torch.zeros(1, 14, 14))
     enhanced = output.hidden * output.attention[:, None]
     assert torch.allclose(attended.output(enhanced), output.logits, atol=1e-5)
