@@ -2,7 +2,7 @@
 # Run: dyenet experiment table1 --dataset davis2017 --root DAVIS --split val --out DIR
 # Expected with the paper's training: G 69.1 on DAVIS 2017 val.
 weights = "small"
-requires = dict(propagation_head=dict(attention="area"))
+requires = dict(type="DyeNet")
 inference = dict(
     schedule="iterative",
     retrieval=dict(

@@ -14,7 +14,7 @@ from dyenet.models.blocks import NormName, initialise
 from dyenet.models.conv5 import Conv5, OutputNetwork
 from dyenet.registry import MODELS
 
-AttentionName = Literal["area", "max", "none", "sigmoid"]
+AttentionName = Literal["area", "max", "none", "residual", "sigmoid"]
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,9 @@ class RegionAttention(nn.Module):
     """a_j: one convolution, of ``kernel`` cells a side, and a softmax over the box's cells (readings D5-D7).
 
     ``rescale`` "area" multiplies the softmax by the number of cells, so that its mean is 1; "max" divides by the
-    largest value; "none" leaves the softmax as the paper writes it; "sigmoid" takes its place, cell by cell.
+    largest value; "none" leaves the softmax as the paper writes it; "residual" is 1 + "area", which weighs cells up but
+    silences none (attention that may be 0 learns to be the mask's complement, and what is inside can never be taken
+    out again); "sigmoid" takes the softmax's place, cell by cell.
     """
 
     def __init__(self, channels: int, *, rescale: AttentionName, kernel: int = 3) -> None:
@@ -46,8 +48,8 @@ class RegionAttention(nn.Module):
         if self.rescale == "sigmoid":
             return scores.sigmoid()
         attention = scores.flatten(1).softmax(dim=1)
-        if self.rescale == "area":
-            attention = attention * attention.shape[1]
+        if self.rescale in ("area", "residual"):
+            attention = attention * attention.shape[1] + float(self.rescale == "residual")
         elif self.rescale == "max":
             attention = attention / attention.amax(dim=1, keepdim=True)
         return attention.reshape(scores.shape)

@@ -90,7 +90,7 @@ def test_attention_begins_even():
     assert torch.equal(RegionAttention(4, rescale="area")(torch.randn(2, 4, 6, 6)), torch.ones(2, 6, 6))
 
 
-@pytest.mark.parametrize(("rescale", "total"), [("none", 1.0), ("area", 36.0)])
+@pytest.mark.parametrize(("rescale", "total"), [("none", 1.0), ("area", 36.0), ("residual", 72.0)])
 def test_attention_sums(rescale, total):
     attention = attends(rescale=rescale)(torch.randn(2, 4, 6, 6))
     assert attention.std() > 0
@@ -105,6 +105,10 @@ def test_attention_by_sigmoid_looks_at_each_cell_alone():
     found = attention(changed)
     assert found[0, 0, 0] == 0.5
     assert torch.equal(found[0, 1:], attention(hidden)[0, 1:])
+
+
+def test_residual_attention_silences_no_cell():
+    assert attends(rescale="residual")(10 * torch.randn(2, 4, 6, 6)).min() >= 1
 
 
 def test_attention_by_max_peaks_at_one():
