@@ -2,7 +2,6 @@
 inference = dict(
     schedule="iterative",
     max_size=640,
-    propagation=dict(starting_mask="probability"),
     retrieval=dict(similarity_threshold=0.5, max_proposals=12, frame_step=3),  # chosen on composites
     linking=dict(max_contradicting_fraction=0.5),  # the tube may be what is wrong; chosen on devval
     flow=dict(type="DISFlow", preset="medium"),
