@@ -1,5 +1,6 @@
-# All of `small` on from dyenet/small_reid.py: Re-MP starts from its own masks of up to 7 steps, errors and all, hears its
-# mask louder, and attention silences nothing. Not in the papers. Result so far: docs/results.md, no better than `small`.
+# All of `small` on from dyenet/small_reid.py: Re-MP also starts from its own masks of up to 7 steps, errors and all,
+# its convolutions hear the mask louder, and its attention silences nothing. Not in the papers.
+# No better than `small` so far (docs/results.md, "What limits it").
 # Run: dyenet train dyenet/small_rollout.py [--set data_root=DATA] [--set model.init_from=WEIGHTS]
 _base_ = "small_joint.py"
 model = dict(
