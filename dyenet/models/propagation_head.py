@@ -177,11 +177,9 @@ class PropagationHead(nn.Module):
         """One step: ``roi`` x_j (R, C, m, m), ``warped_hidden`` (R, d', m, m), ``warped_mask`` (R, sm, sm) of
         probabilities, s = ``fine_scale``, and ``fine_roi`` (R, Cf, sm, sm) unless s is 1.
         """
-        before = warped_hidden[:, : self.memory_channels - self.mask_channels]
-        coarse_mask = (
-            self.mask_gain * warped_hidden[:, before.shape[1] :]
-        )  # no channel where the mask is a gate
-        hidden = self.conv5(torch.cat([roi, before, coarse_mask], dim=1))  # Eq. 1
+        channels = [self.memory_channels - self.mask_channels, self.mask_channels]
+        before, coarse_mask = warped_hidden.split(channels, dim=1)
+        hidden = self.conv5(torch.cat([roi, before, self.mask_gain * coarse_mask], dim=1))  # Eq. 1
         attended, attention = hidden, hidden.new_ones(hidden.shape[0], *hidden.shape[-2:])
         if self.attention is not None:
             attention = self.attention(before)

@@ -141,8 +141,8 @@ def mask_losses(logits: Tensor, target: Tensor, valid: Tensor, dice_weight: floa
 def deform_masks(
     masks: Tensor, owners: Sequence[int], generators: Sequence[torch.Generator], *, cells: int
 ) -> Tensor:
-    """Each of ``masks`` (R, s, s) 0/1 is eroded or dilated by up to ``cells`` cells, mostly by less than half of them
-    or not at all. An erosion that would empty a mask is left undone.
+    """Each of ``masks`` (R, s, s), in [0, 1], is eroded or dilated by up to ``cells`` cells, mostly by less than half
+    of them or not at all. An erosion that would empty a mask is left undone.
     """
     normal = torch.stack([torch.randn((), generator=generators[owner]) for owner in owners])
     draws = (0.4 * cells * normal).round().clamp(-cells, cells)

@@ -27,7 +27,7 @@ def labels(*values: int, size: tuple[int, int] = SIZE) -> np.ndarray:
 
 
 @pytest.fixture
-def test_dev(tmp_path: Path) -> Path:
+def dev_tree(tmp_path: Path) -> Path:
     """DIR/davis, a test-dev split of one sequence with objects 1 and 2, and DIR/pred, a whole result of it."""
     root = tmp_path / "davis"
     (root / "JPEGImages" / "480p" / "aerobatics").mkdir(parents=True)
@@ -48,39 +48,39 @@ def refused(folder: Path) -> str:
     return str(error.value)
 
 
-def test_whole_result(test_dev):
-    Image.fromarray(labels(2)).save(test_dev / "pred" / "aerobatics" / "00002.png")  # grey
-    dataset = open_dataset("davis2017", test_dev / "davis", "test-dev")
-    write_submission(test_dev / "pred", dataset, test_dev / "submission.zip")
-    with zipfile.ZipFile(test_dev / "submission.zip") as archive:
+def test_whole_result(dev_tree):
+    Image.fromarray(labels(2)).save(dev_tree / "pred" / "aerobatics" / "00002.png")  # grey
+    dataset = open_dataset("davis2017", dev_tree / "davis", "test-dev")
+    write_submission(dev_tree / "pred", dataset, dev_tree / "submission.zip")
+    with zipfile.ZipFile(dev_tree / "submission.zip") as archive:
         assert archive.namelist() == [f"aerobatics/{name}.png" for name in NAMES]
         with Image.open(io.BytesIO(archive.read("aerobatics/00002.png"))) as image:
             assert image.mode == "P"
             assert np.array_equal(np.array(image), labels(2))
 
 
-def test_missing_frame(test_dev):
-    (test_dev / "pred" / "aerobatics" / "00001.png").unlink()
-    assert "lacks 1 of 3 masks, the first 00001.png" in refused(test_dev)
+def test_missing_frame(dev_tree):
+    (dev_tree / "pred" / "aerobatics" / "00001.png").unlink()
+    assert "lacks 1 of 3 masks, the first 00001.png" in refused(dev_tree)
 
 
-def test_missing_sequence(test_dev):
-    (test_dev / "pred" / "aerobatics").rename(test_dev / "pred" / "other")
-    assert "lacks 3 of 3 masks" in refused(test_dev)
+def test_missing_sequence(dev_tree):
+    (dev_tree / "pred" / "aerobatics").rename(dev_tree / "pred" / "other")
+    assert "lacks 3 of 3 masks" in refused(dev_tree)
 
 
-def test_another_size(test_dev):
-    write_index_mask(test_dev / "pred" / "aerobatics" / "00001.png", labels(1, size=(5, 6)))
-    assert "00001.png is 6x5, but those of aerobatics are 6x4" in refused(test_dev)
+def test_another_size(dev_tree):
+    write_index_mask(dev_tree / "pred" / "aerobatics" / "00001.png", labels(1, size=(5, 6)))
+    assert "00001.png is 6x5, but those of aerobatics are 6x4" in refused(dev_tree)
 
 
 @pytest.mark.parametrize("extra", [3, 255])
-def test_unknown_label(test_dev, extra):
-    write_index_mask(test_dev / "pred" / "aerobatics" / "00002.png", labels(1, extra))
-    assert f"00002.png has object {extra}, which is not in the first mask" in refused(test_dev)
+def test_unknown_label(dev_tree, extra):
+    write_index_mask(dev_tree / "pred" / "aerobatics" / "00002.png", labels(1, extra))
+    assert f"00002.png has object {extra}, which is not in the first mask" in refused(dev_tree)
 
 
-def test_images_say_what_frames_there_are(test_dev):
-    for file in (test_dev / "davis" / "JPEGImages" / "480p" / "aerobatics").iterdir():
+def test_images_say_what_frames_there_are(dev_tree):
+    for file in (dev_tree / "davis" / "JPEGImages" / "480p" / "aerobatics").iterdir():
         file.unlink()
-    assert "has no images" in refused(test_dev)
+    assert "has no images" in refused(dev_tree)
