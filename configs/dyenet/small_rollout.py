@@ -1,10 +1,8 @@
-# All of `small` on from dyenet/small_reid.py: Re-MP also starts from its own masks of up to 7 steps, errors and all,
-# its convolutions hear the mask louder, and its attention silences nothing. Not in the papers.
-# No better than `small` so far (docs/results.md, "What limits it").
+# All of `small` on from dyenet/small_reid.py: Re-MP also starts from its own masks of up to 7 steps, errors and all.
+# Not in the papers.
 # Run: dyenet train dyenet/small_rollout.py [--set data_root=DATA] [--set model.init_from=WEIGHTS]
 _base_ = "small_joint.py"
 model = dict(
-    network=dict(propagation_head=dict(attention="residual", mask_gain=16.0)),
     init_from="work_dirs/small_reid/final.safetensors",
     rois=dict(jitter=0.2),
     recurrence=dict(rollout=7, deform_start=False),

@@ -23,6 +23,7 @@ from rich.progress import (
 )
 
 from dyenet.errors import DyeNetError, InputError
+from dyenet.files import FULL_DISK
 
 Overrides = Annotated[
     list[str] | None,
@@ -39,7 +40,6 @@ Dtype = Annotated[
     str, typer.Option(help="auto, float32 or bfloat16. auto takes bfloat16 where the machine is fast at it.")
 ]
 
-_FULL_DISK = {errno.ENOSPC, errno.EDQUOT}
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
@@ -50,7 +50,7 @@ def describe(error: Exception) -> str | None:
     if not isinstance(error, OSError):
         return None
     where = f" while writing {error.filename}" if error.filename else ""
-    if error.errno in _FULL_DISK:
+    if error.errno in FULL_DISK:
         return f"no space left on the disk{where}; free some or give another output folder"
     if error.errno in _FORBIDDEN and error.filename:
         return f"no permission to use {error.filename}; change it or give another path"
@@ -111,7 +111,7 @@ def stage_bars(*, quiet: bool = False) -> Iterator[StageBars]:
 
 def write_json(path: Path, value: Any) -> None:
     """Writes ``value`` whole or not at all."""
-    from dyenet.data.output import atomic_path
+    from dyenet.files import atomic_path
 
     with atomic_path(path) as temporary:
         temporary.write_text(json.dumps(value, indent=2) + "\n")

@@ -98,8 +98,8 @@ def segment(
     """
     check_output(out, [video, masks], overwrite=overwrite)
     from dyenet.data.masks import read_given_masks
-    from dyenet.data.output import atomic_path
     from dyenet.data.video_io import open_video
+    from dyenet.files import atomic_path
     from dyenet.inference.loading import load_model
     from dyenet.inference.session import VideoSession
 

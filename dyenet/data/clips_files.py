@@ -13,10 +13,10 @@ from PIL import Image
 
 from dyenet.data.davis import read_listing
 from dyenet.data.masks import VOID, read_labels, write_index_mask
-from dyenet.data.output import atomic_path
 from dyenet.data.textures import Picture
 from dyenet.data.video_io import IMAGE_SUFFIXES
 from dyenet.errors import InputError
+from dyenet.files import atomic_path
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from dyenet.data.output import atomic_path
 from dyenet.errors import InputError
+from dyenet.files import atomic_path
 
 if TYPE_CHECKING:
     from dyenet.structures import Video  # loads torch, which reading masks does not need

@@ -12,8 +12,8 @@ from PIL import Image
 
 from dyenet.data.dataset import VideoDataset, object_ids
 from dyenet.data.masks import PALETTE, IndexMask, read_labels
-from dyenet.data.output import atomic_path
 from dyenet.errors import InputError
+from dyenet.files import atomic_path
 
 
 def write_submission(predictions: Path | str, dataset: VideoDataset, path: Path | str) -> None:

@@ -21,8 +21,8 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from dyenet.data.masks import natural_order
-from dyenet.data.output import atomic_path
 from dyenet.errors import InputError
+from dyenet.files import atomic_path
 
 if TYPE_CHECKING:
     from dyenet.structures import Frame, Video  # loads torch, which reading masks does not need

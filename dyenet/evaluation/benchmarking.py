@@ -19,13 +19,13 @@ from rich.table import Table
 
 from dyenet.data.dataset import VideoDataset, object_ids
 from dyenet.data.masks import write_index_mask
-from dyenet.data.output import atomic_path
 from dyenet.data.readers import open_dataset
 from dyenet.data.submission import write_submission
 from dyenet.evaluation.models import ModelSource
 from dyenet.evaluation.result import EvaluationResult
 from dyenet.evaluation.retrieval import JudgedPoint, RetrievalCounts, count, judge
 from dyenet.evaluation.scoring import score
+from dyenet.files import atomic_path
 from dyenet.inference.loading import Model
 from dyenet.inference.session import VideoSession
 from dyenet.inference.stopwatch import peak_memory_mb

@@ -10,7 +10,6 @@ from pathlib import Path
 from rich.console import Console
 
 from dyenet.data.dataset import VideoDataset
-from dyenet.data.output import atomic_path
 from dyenet.data.readers import open_dataset
 from dyenet.errors import ConfigError, InputError, WeightsError
 from dyenet.evaluation.attributes import CATEGORIES, attributes_of, categorise
@@ -27,6 +26,7 @@ from dyenet.evaluation.published import (
     PublishedTable,
 )
 from dyenet.evaluation.tables import Comparison, Row
+from dyenet.files import atomic_path
 
 ABLATIONS = "ablations"
 """The folder of the cells' configs among the shipped configs."""

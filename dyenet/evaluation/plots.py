@@ -9,8 +9,8 @@ from typing import Any
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from dyenet.data.output import atomic_path
 from dyenet.evaluation.result import ObjectFrames
+from dyenet.files import atomic_path
 
 Means = Mapping[str, Mapping[str, tuple[float | None, int]]]
 """Attribute -> category -> (mean score in [0, 1], number of objects); see ``attributes.categorise``."""

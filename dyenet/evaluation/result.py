@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from dyenet.data.output import atomic_path
 from dyenet.evaluation.measures import Statistics, statistics
 from dyenet.evaluation.protocols import Protocol, Unit
+from dyenet.files import atomic_path
 
 
 @dataclass(frozen=True)

@@ -234,7 +234,8 @@ class _Schedule:
             self.masks.erase_others(object_id, frame)
             self._refine_jointly(object_id, frame)
             patch = self.masks.tubes[object_id].patches.get(frame, patch)
-        start = StartingPoint(object_id, frame, patch, retrieval.similarity)
+        given = self.templates[object_id][0]
+        start = StartingPoint(object_id, frame, patch, retrieval.similarity, template=given)
         tracklet = self._found(start)
         if patch.areas().item() > 0:
             area = float(retrieval.template.patch.areas())
@@ -337,7 +338,13 @@ class _Schedule:
             before = target - direction
             patch = self.masks.tubes[object_id].patches.get(before)
             if target != leg.end and patch is not None:
-                entry = StartingPoint(object_id, before, patch, leg.tracklet.similarity)
+                entry = StartingPoint(
+                    object_id,
+                    before,
+                    patch,
+                    leg.tracklet.similarity,
+                    template=self.templates[object_id][0],
+                )
                 resumed.append(replace(leg, entry=entry, frame=before))
         return False
 

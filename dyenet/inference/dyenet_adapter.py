@@ -82,25 +82,16 @@ class DyeNetPropagator:
     @torch.no_grad()
     def begin(self, starting_points: Sequence[StartingPoint]) -> PropagationState:
         """h_i in the starting masks' enlarged boxes (readings D2, D10, D28)."""
-        patches = MaskPatches.cat([p.patch.to("cpu", torch.float32) for p in starting_points])
-        frames = [p.frame for p in starting_points]
-        rois, boxes = [], []
-        for row, frame in enumerate(frames):
-            features = self._features.get(frame)
-            box = self._enlarged(patches[row].tight_boxes(), features.image_size)
-            boxes.append(box)
-            rois.append(_roi(self._network, features, box))
-        box = torch.cat(boxes)
-        probabilities = patches.sample(cell_centres(box, self._size))
+        boxes, roi, probabilities, masks = self._enter([(p.frame, p.patch) for p in starting_points])
         if self._config.starting_mask == "binary":
             probabilities = (probabilities >= 0.5).float()
-        masks = F.avg_pool2d(probabilities[:, None], self._network.propagation_head.fine_scale)[
-            :, 0
-        ]  # (R, m, m)
-        roi = torch.cat(rois)
-        hidden = self._network.begin(roi, masks.to(roi))
+            masks = self._pooled(probabilities).to(roi)
         return PropagationState(
-            frames, [p.object_id for p in starting_points], _kept(box, probabilities), hidden
+            [p.frame for p in starting_points],
+            [p.object_id for p in starting_points],
+            _kept(boxes, probabilities),
+            self._network.begin(roi, masks),
+            self._templates([p.template or p for p in starting_points]),
         )
 
     @torch.no_grad()
@@ -124,21 +115,47 @@ class DyeNetPropagator:
         if order:
             boxes, roi, hidden, masks = (torch.cat([part[i] for part in parts]) for i in range(4))  # type: ignore[misc]
             fine = [part[4] for part in parts if part[4] is not None]
-            output = self._network.propagate(roi, hidden, masks, torch.cat(fine) if fine else None)
+            template = None if state.template is None else state.template[order]
+            output = self._network.propagate(roi, hidden, masks, torch.cat(fine) if fine else None, template)
             new_boxes[order] = boxes.cpu()
             probabilities[order] = output.logits.float().sigmoid().cpu()
             memory[order] = output.hidden.to(memory.dtype)
         patches = _kept(new_boxes, probabilities)
-        return PropagationState(list(targets), list(state.object_ids), patches, memory)
+        return PropagationState(list(targets), list(state.object_ids), patches, memory, state.template)
 
     @torch.no_grad()
     def recover(self, frame: int, boxes: Tensor, templates: Sequence[Template]) -> MaskPatches:
-        """The main instance's mask in every box; DyeNet's mask network sees no template."""
-        logits = self._network.segment(_roi(self._network, self._features.get(frame), boxes))
+        """The main instance's mask in every box; the paper's mask network sees no template, pixel matching does."""
+        roi = _roi(self._network, self._features.get(frame), boxes)
+        logits = self._network.segment(roi, self._templates(templates))
         probabilities = logits.float().sigmoid()[:, None]
         if probabilities.shape[-1] != self._size:
             probabilities = F.interpolate(probabilities, size=self._size, mode="bilinear")
         return _kept(boxes.cpu(), probabilities[:, 0].cpu())
+
+    def _enter(self, masks: Sequence[tuple[int, MaskPatches]]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """The enlarged boxes (R, 4) of masks in their frames, their RoIs, and the masks there, (R, sm, sm) and
+        (R, m, m).
+        """
+        boxes, rois = [], []
+        for frame, patch in masks:
+            features = self._features.get(frame)
+            boxes.append(self._enlarged(patch.tight_boxes(), features.image_size))
+            rois.append(_roi(self._network, features, boxes[-1]))
+        roi, patches = torch.cat(rois), MaskPatches.cat([p.to("cpu", torch.float32) for _, p in masks])
+        probabilities = patches.sample(cell_centres(torch.cat(boxes), self._size))
+        return torch.cat(boxes), roi, probabilities, self._pooled(probabilities).to(roi)
+
+    def _pooled(self, masks: Tensor) -> Tensor:
+        """(R, sm, sm) -> (R, m, m)."""
+        return F.avg_pool2d(masks[:, None], self._network.propagation_head.fine_scale)[:, 0]
+
+    def _templates(self, points: Sequence[StartingPoint | Template]) -> Tensor | None:
+        """What pixel matching compares with, a row each; None without it."""
+        if self._network.pixel_matching is None:
+            return None
+        _, roi, _, masks = self._enter([(p.frame, p.patch) for p in points])
+        return self._network.template(roi, masks)
 
     def _locate(self, patches: MaskPatches, source: int, target: int) -> tuple[Tensor, list[int]]:
         """The RoIs in frame ``target``, (R, 4), and the rows whose warped mask is large enough to have one."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -68,30 +68,37 @@ class Retrieval:
     ) -> list[StartingPoint]:
         """Those of ``frames``, most similar first; none for an object in a frame where its mask is given."""
         given = {(t.object_id, t.frame) for t in templates if t.given}
+        first = {t.object_id: t for t in reversed(templates)}  # the given template comes first
         points = []
         for done, frame in enumerate(frames, start=1):
             candidates = self.retriever.candidates(frame)
             matches = [
                 m for m in match(candidates, templates, self.config) if (m.object_id, frame) not in given
             ]
-            self._recover(frame, candidates, matches, templates)
+            self._recover(frame, candidates, matches, first)
             for m in matches:
                 patch = self._recovered[frame, m.row, m.object_id]
                 if patch.areas().item() > 0:
                     points.append(
-                        StartingPoint(m.object_id, frame, patch, m.similarity, alternatives=m.alternatives)
+                        StartingPoint(
+                            m.object_id,
+                            frame,
+                            patch,
+                            m.similarity,
+                            alternatives=m.alternatives,
+                            template=first[m.object_id],
+                        )
                     )
             if progress is not None:
                 progress(done, len(frames))
         return sorted(points, key=lambda p: -p.similarity)
 
     def _recover(
-        self, frame: int, candidates: Candidates, matches: Sequence[Match], templates: Sequence[Template]
+        self, frame: int, candidates: Candidates, matches: Sequence[Match], first: Mapping[int, Template]
     ) -> None:
         new = [m for m in matches if (frame, m.row, m.object_id) not in self._recovered]
         if not new:
             return
-        first = {t.object_id: t for t in reversed(templates)}  # the given template comes first
         own = [first[m.object_id] for m in new]
         boxes = candidates.boxes[[m.row for m in new]]
         for _ in range(self.config.refinements):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
+from dyenet.models.pixel_matching import PixelMatching
 from dyenet.models.propagation_head import PropagationHead, PropagationOutput
 from dyenet.models.proposals import ProposalNetwork, Proposals
 from dyenet.models.reid_head import ReIDHead
@@ -19,7 +21,8 @@ from dyenet.structures import FrameFeatures
 class DyeNet(nn.Module):
     """The parts are config blocks; channel counts are passed from the trunk to the heads.
 
-    ``patch_size`` is m, the side of a RoI in cells (28 in the paper).
+    ``patch_size`` is m, the side of a RoI in cells (28 in the paper). ``pixel_matching``, a block of ``PixelMatching``,
+    is not in the paper: the masks of both heads then also hear where a RoI looks like a template of the object.
     """
 
     stride = 8
@@ -31,6 +34,7 @@ class DyeNet(nn.Module):
         rpn: dict[str, Any],
         reid_head: dict[str, Any],
         propagation_head: dict[str, Any],
+        pixel_matching: dict[str, Any] | None = None,
         patch_size: int = 28,
     ) -> None:
         super().__init__()
@@ -39,7 +43,15 @@ class DyeNet(nn.Module):
         self.rpn: ProposalNetwork = MODELS.build({"in_channels": channels, **rpn})
         self.reid_head: ReIDHead = MODELS.build({"in_channels": channels, **reid_head})
         self.propagation_head: PropagationHead = MODELS.build(
-            {"in_channels": channels, "fine_channels": fine_channels, **propagation_head}
+            {
+                "in_channels": channels,
+                "fine_channels": fine_channels,
+                "matched_channels": int(pixel_matching is not None),
+                **propagation_head,
+            }
+        )
+        self.pixel_matching: PixelMatching | None = (
+            None if pixel_matching is None else MODELS.build({"in_channels": channels, **pixel_matching})
         )
         self.patch_size = patch_size
         self.embedding_dim = self.reid_head.embedding_dim
@@ -75,19 +87,36 @@ class DyeNet(nn.Module):
         """(R, C, m, m) -> (R, D) embeddings of unit length (Sec. 3.1)."""
         return self.reid_head.embed(roi)
 
-    def segment(self, roi: Tensor) -> Tensor:
-        """(R, C, m, m) -> (R, m, m) mask logits (Sec. 3.1)."""
-        return self.reid_head.segment(roi)
+    def match(self, roi: Tensor, template: Tensor | None) -> Tensor | None:
+        """(R, C, m, m) and what ``template`` gave -> log odds (R, m, m); None without pixel matching."""
+        if self.pixel_matching is None or template is None:
+            return None
+        return self.pixel_matching(roi, template)
+
+    def template(self, roi: Tensor, masks: Tensor) -> Tensor | None:
+        """(R, C, m, m), (R, m, m) in [0, 1] -> (R, C + 1, m, m) for ``match``; None without pixel matching."""
+        return None if self.pixel_matching is None else torch.cat([roi, masks[:, None].to(roi.dtype)], dim=1)
+
+    def segment(self, roi: Tensor, template: Tensor | None = None) -> Tensor:
+        """(R, C, m, m) -> (R, m, m) mask logits (Sec. 3.1), of the template's object if one is given."""
+        logits, matched = self.reid_head.segment(roi), self.match(roi, template)
+        return logits if matched is None else logits + matched
 
     def begin(self, roi: Tensor, masks: Tensor) -> Tensor:
         """(R, C, m, m), (R, m, m) in [0, 1] -> the hidden state at starting points (R, d, m, m)."""
         return self.propagation_head.begin(roi, masks)
 
     def propagate(
-        self, roi: Tensor, warped_hidden: Tensor, warped_mask: Tensor, fine_roi: Tensor | None = None
+        self,
+        roi: Tensor,
+        warped_hidden: Tensor,
+        warped_mask: Tensor,
+        fine_roi: Tensor | None = None,
+        template: Tensor | None = None,
     ) -> PropagationOutput:
         """One step of the recurrence (Eqs. 1 and 2)."""
-        return self.propagation_head(roi, warped_hidden, warped_mask, fine_roi)
+        matched = self.match(roi, template)
+        return self.propagation_head(roi, warped_hidden, warped_mask, fine_roi, matched)
 
 
 def _roi_align(maps: Tensor, boxes: Tensor, rows: Tensor, size: int, scale: float) -> Tensor:

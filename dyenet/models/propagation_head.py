@@ -56,8 +56,8 @@ class RegionAttention(nn.Module):
 
 
 class FineOutput(nn.Module):
-    """A learned upsampling of the output network's features by 2 or 4, fed by the trunk's 1/4 map and, with
-    ``mask_channels`` 1, by the warped mask at this size.
+    """A learned upsampling of the output network's features by 2 or 4, fed by the trunk's 1/4 map and by
+    ``mask_channels`` masks at this size.
 
     Not in the paper: an m x m patch caps the accuracy of large objects whatever the network does.
     """
@@ -80,14 +80,12 @@ class FineOutput(nn.Module):
         nn.init.zeros_(self.correction.weight)  # starts as plain bilinear upsampling
 
     def forward(
-        self, features: Tensor, logits: Tensor, fine_roi: Tensor, warped_mask: Tensor | None = None
+        self, features: Tensor, logits: Tensor, fine_roi: Tensor, masks: Sequence[Tensor] = ()
     ) -> Tensor:
-        """(R, C, m, m), (R, m, m), (R, Cf, sm, sm) and (R, sm, sm) -> (R, sm, sm) logits."""
+        """(R, C, m, m), (R, m, m), (R, Cf, sm, sm) and ``masks`` of (R, sm, sm) -> (R, sm, sm) logits."""
         size = fine_roi.shape[-2:]
         coarse = F.interpolate(self.reduce(features), size=size, mode="bilinear")
-        parts = [coarse, self.lateral(fine_roi)]
-        if warped_mask is not None:
-            parts.append(warped_mask[:, None].to(coarse.dtype))
+        parts = [coarse, self.lateral(fine_roi), *(mask[:, None].to(coarse.dtype) for mask in masks)]
         refined = self.refine(torch.cat(parts, dim=1))
         upsampled = F.interpolate(logits[:, None], size=size, mode="bilinear")
         return (upsampled + self.correction(refined))[:, 0]
@@ -104,7 +102,8 @@ class PropagationHead(nn.Module):
     (Table 1), else it is ``RegionAttention``'s ``rescale``, and ``attention_kernel`` its kernel; ``carried`` says
     which h_j goes on to the next frame: the "raw" one of Eq. 1, or the "attended" one. ``fine_scale`` 2 or 4 adds the
     finer output; 1 is the paper's. Where convolutions see the mask's channel it is multiplied by ``mask_gain``: one
-    channel among hundreds of features is hardly heard, and slow to be learned from.
+    channel among hundreds of features is hardly heard, and slow to be learned from. ``matched_channels`` 1 takes the
+    log odds of pixel matching in as well, wherever the mask is: into N_R, into the logits and into their finer form.
     """
 
     def __init__(
@@ -122,6 +121,7 @@ class PropagationHead(nn.Module):
         carried: Literal["raw", "attended"] = "raw",
         mask_entry: Literal["gate", "channel"] = "gate",
         mask_gain: float = 1.0,
+        matched_channels: int = 0,
         fine_scale: Literal[1, 2, 4] = 1,
         fine_output_channels: int = 32,
     ) -> None:
@@ -135,7 +135,7 @@ class PropagationHead(nn.Module):
             stride=1,
             dilations=dilations,
             norm=norm,
-            extra_channels=self.memory_channels,
+            extra_channels=self.memory_channels + matched_channels,
         )
         self.attention = (
             None
@@ -144,6 +144,7 @@ class PropagationHead(nn.Module):
         )
         self.carried = carried
         self.mask_gain = mask_gain
+        self.matched_channels = matched_channels
         self.output = OutputNetwork(hidden_channels, output_channels)
         if self.mask_channels:
             self.mask_weight = nn.Parameter(torch.tensor(2.0))
@@ -155,7 +156,7 @@ class PropagationHead(nn.Module):
                 fine_channels,
                 scale=fine_scale,
                 channels=fine_output_channels,
-                mask_channels=self.mask_channels,
+                mask_channels=self.mask_channels + matched_channels,
             )
         )
         self.fine_scale = fine_scale
@@ -168,18 +169,31 @@ class PropagationHead(nn.Module):
         masks = masks[:, None].to(roi.dtype)
         zeros = roi.new_zeros(len(roi), self.memory_channels - self.mask_channels, *roi.shape[-2:])
         parts = [roi, zeros, self.mask_gain * masks] if self.mask_channels else [roi, zeros]
+        if self.matched_channels:  # the template's object is where the mask is
+            parts.append(self.mask_gain * masks)
         hidden = self.conv5(torch.cat(parts, dim=1)) * masks
         return torch.cat([hidden, masks], dim=1) if self.mask_channels else hidden
 
     def forward(
-        self, roi: Tensor, warped_hidden: Tensor, warped_mask: Tensor, fine_roi: Tensor | None = None
+        self,
+        roi: Tensor,
+        warped_hidden: Tensor,
+        warped_mask: Tensor,
+        fine_roi: Tensor | None = None,
+        matched: Tensor | None = None,
     ) -> PropagationOutput:
         """One step: ``roi`` x_j (R, C, m, m), ``warped_hidden`` (R, d', m, m), ``warped_mask`` (R, sm, sm) of
-        probabilities, s = ``fine_scale``, and ``fine_roi`` (R, Cf, sm, sm) unless s is 1.
+        probabilities, s = ``fine_scale``, ``fine_roi`` (R, Cf, sm, sm) unless s is 1, and ``matched`` (R, m, m), log
+        odds, with ``matched_channels``.
         """
+        if (matched is not None) != bool(self.matched_channels):
+            raise ValueError("matched goes with matched_channels=1")
         channels = [self.memory_channels - self.mask_channels, self.mask_channels]
         before, coarse_mask = warped_hidden.split(channels, dim=1)
-        hidden = self.conv5(torch.cat([roi, before, self.mask_gain * coarse_mask], dim=1))  # Eq. 1
+        heard = [roi, before, self.mask_gain * coarse_mask]
+        if matched is not None:
+            heard.append(self.mask_gain * matched.sigmoid()[:, None].to(roi.dtype))
+        hidden = self.conv5(torch.cat(heard, dim=1))  # Eq. 1
         attended, attention = hidden, hidden.new_ones(hidden.shape[0], *hidden.shape[-2:])
         if self.attention is not None:
             attention = self.attention(before)
@@ -188,12 +202,17 @@ class PropagationHead(nn.Module):
                 hidden = attended
         features = self.output.features(attended)
         logits = self.output.conv3(features)[:, 0]  # Eq. 2
+        if matched is not None:
+            logits = logits + matched
         if self.fine is not None:
             if fine_roi is None:
                 raise ValueError("this head has the finer output on and needs fine_roi")
-            logits = self.fine(
-                features, logits, fine_roi, self.mask_gain * warped_mask if self.mask_channels else None
-            )
+            masks = [warped_mask] if self.mask_channels else []
+            if matched is not None:
+                masks.append(
+                    F.interpolate(matched[:, None], size=fine_roi.shape[-2:], mode="bilinear")[:, 0].sigmoid()
+                )
+            logits = self.fine(features, logits, fine_roi, [self.mask_gain * mask for mask in masks])
         if self.mask_channels:
             logits = logits + self.mask_weight * (2 * warped_mask - 1)
             mask = F.avg_pool2d(logits.sigmoid()[:, None], self.fine_scale)

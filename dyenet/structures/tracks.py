@@ -46,7 +46,8 @@ class Candidates:
 class StartingPoint:
     """A mask from which an object is propagated both ways: ``patch`` of length 1, ``similarity`` to a template.
 
-    ``alternatives``: the other objects it is similar enough to, as (object id, similarity), best first.
+    ``alternatives``: the other objects it is similar enough to, as (object id, similarity), best first. ``template``:
+    a given mask of the object, which pixel matching compares with; None where the starting point is given itself.
     """
 
     object_id: int
@@ -55,6 +56,7 @@ class StartingPoint:
     similarity: float = 1.0
     given: bool = False
     alternatives: tuple[tuple[int, float], ...] = ()
+    template: Template | None = None
 
 
 @dataclass
@@ -87,13 +89,15 @@ class PropagationState:
     """R masks on their way through the video.
 
     ``frames`` and ``object_ids`` (lists of length R) say where and whose each row of ``patches`` is;
-    ``memory`` (R, ...) is the propagator's own, or None.
+    ``memory`` and ``template`` (R, ...), or None, are the propagator's own: what is carried from frame to frame, and
+    what stays as it was at the starting points.
     """
 
     frames: list[int]
     object_ids: list[int]
     patches: MaskPatches
     memory: Tensor | None = None
+    template: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -105,4 +109,5 @@ class PropagationState:
             [self.object_ids[r] for r in rows],
             self.patches[rows],
             None if self.memory is None else self.memory[list(rows)],
+            None if self.template is None else self.template[list(rows)],
         )

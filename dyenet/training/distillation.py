@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from mmengine.dist import all_reduce
 from torch import Tensor, nn
 
-from dyenet.data.output import atomic_path
+from dyenet.files import atomic_path
 from dyenet.models.dyenet import DyeNet
 from dyenet.models.trunk import Trunk
 from dyenet.registry import MODELS

@@ -45,13 +45,14 @@ class RecurrenceConfig:
 @dataclass(frozen=True)
 class RecurrentState:
     """Where the recurrence stands in one frame: ``objects`` (R,) are rows of the batch, ``hidden`` (R, d', m, m),
-    ``masks`` (R, sm, sm) of probabilities in ``boxes`` (R, 4).
+    ``masks`` (R, sm, sm) of probabilities in ``boxes`` (R, 4), ``template`` what pixel matching compares with.
     """
 
     objects: Tensor
     hidden: Tensor
     masks: Tensor
     boxes: Tensor
+    template: Tensor | None
 
 
 def begin_from_truth(
@@ -67,8 +68,8 @@ def begin_from_truth(
     if config.deform_start and len(objects):
         masks = deform_masks(masks, owners, batch.generators, cells=scale)
     roi = network.roi_features(features, boxes, batch.frame_rows(objects, 0))
-    hidden = network.begin(roi, F.avg_pool2d(masks[:, None], scale)[:, 0])
-    return RecurrentState(objects, hidden, masks, boxes)
+    coarse = F.avg_pool2d(masks[:, None], scale)[:, 0]
+    return RecurrentState(objects, network.begin(roi, coarse), masks, boxes, network.template(roi, coarse))
 
 
 def unroll(
@@ -89,11 +90,12 @@ def unroll(
             warp_hidden(state.hidden, state.boxes, boxes, flow),  # no gradient to the boxes
             warp_hidden(state.masks[:, None], state.boxes, boxes, flow)[:, 0],
             network.fine_roi_features(features, boxes, rows),
+            state.template,
         )
         logits = output.logits.float()
         at_t = torch.full_like(objects, t)
         truth, valid = batch.targets(objects, at_t, boxes, logits.shape[-1], soft=config.soft_targets)
-        state = RecurrentState(objects, output.hidden, logits.sigmoid(), boxes)
+        state = RecurrentState(objects, output.hidden, logits.sigmoid(), boxes, state.template)
         yield state, mask_losses(logits, truth, valid, config.dice_weight)
 
 

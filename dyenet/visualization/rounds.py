@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from dyenet.files import atomic_path
 from dyenet.inference.checkpointed import Round
 
 COLOURS = ("#8c8c8c", "#e6550d", "#3182bd", "#31a354", "#756bb1", "#d6a000", "#17a2a2", "#c51b7d")
@@ -70,7 +69,8 @@ def draw_rounds(rounds: Sequence[Round], num_frames: int, path: str | Path) -> N
     for object_id, (owner, written), axis in zip(object_ids, tables, axes[:, 0], strict=True):
         _draw_object(axis, [r for r in rounds if r.object_id == object_id], owner, written)
     axes[-1, 0].set_xlabel("frame")
-    _save(figure, Path(path))
+    with atomic_path(path) as temporary:
+        FigureCanvasAgg(figure).print_png(temporary)
 
 
 def _draw_object(axis, starts: list[Round], owner: NDArray[np.int64], written: NDArray[np.bool_]) -> None:
@@ -107,14 +107,3 @@ def _draw_object(axis, starts: list[Round], owner: NDArray[np.int64], written: N
 def _rgb(colour: str) -> tuple[float, float, float]:
     red, green, blue = (int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5))
     return red, green, blue
-
-
-def _save(figure: Figure, path: Path) -> None:
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".png")
-    os.close(handle)
-    try:
-        FigureCanvasAgg(figure).print_png(temporary)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    finally:
-        Path(temporary).unlink(missing_ok=True)

@@ -9,8 +9,9 @@ import pytest
 from PIL import Image
 
 from dyenet.data.masks import write_index_mask
-from dyenet.data.output import atomic_path, require_empty
+from dyenet.data.output import require_empty
 from dyenet.errors import InputError
+from dyenet.files import atomic_path
 
 
 def test_absent_and_empty_folders_may_be_written(tmp_path):

@@ -128,3 +128,29 @@ def test_recovered_masks_live_in_their_boxes(tiny_model, video):
     assert torch.equal(found.boxes, boxes)
     assert found.probabilities.shape == (2, tiny_model.network.mask_size, tiny_model.network.mask_size)
     assert 0 < found.probabilities.min() <= found.probabilities.max() < 1
+
+
+def test_recovered_masks_are_of_the_template_s_object(tiny_model, video):
+    """Both halves of a box are templates; its own mask network sees no difference, pixel matching does."""
+    box = torch.tensor([[16.0, 8, 72, 56]])
+    left = torch.zeros(1, 28, 28)
+    left[..., :14] = 1
+    halves = [Template(1, 1, MaskPatches(box, half), torch.zeros(256)) for half in (left, 1 - left)]
+    found = propagator(tiny_model, video).recover(1, box.expand(2, -1), halves).probabilities.float()
+    half = found.shape[-1] // 2
+    difference = found[0] - found[1]
+    assert difference[:, : half - 2].mean() > 0.2
+    assert difference[:, half + 2 :].mean() < -0.2
+
+
+def test_a_retrieved_mask_is_compared_with_the_given_one(tiny_model, video):
+    size = tiny_model.network.mask_size
+    given = starting_point(1, 0, [4.0, 4.0, 40.0, 40.0], size)
+    template = Template(1, 0, given.patch, torch.zeros(256))
+    retrieved = replace(starting_point(1, 3, [30.0, 20.0, 80.0, 60.0], size), template=template)
+    net = propagator(tiny_model, video)
+    begun = net.begin([given, retrieved])
+    assert torch.equal(begun.template[0], begun.template[1])
+    assert torch.equal(begun.select([1]).template, begun.template[1:])
+    assert not torch.equal(net.begin([replace(retrieved, template=None)]).template, begun.template[1:])
+    assert torch.equal(net.step(begun, [1, 4]).template, begun.template)

@@ -179,6 +179,19 @@ def test_the_masks_gain_is_a_factor_of_the_weights_over_it():
     assert torch.allclose(*outputs, atol=1e-4)
 
 
+def test_pixel_matching_moves_the_logits_and_is_heard_by_the_recurrence():
+    propagation = head(mask_entry="channel", fine_scale=2, matched_channels=1)
+    roi, mask, fine_roi = torch.randn(1, 8, 14, 14), torch.rand(1, 28, 28), torch.randn(1, 4, 28, 28)
+    hidden = propagation.begin(roi, torch.nn.functional.avg_pool2d(mask[:, None], 2)[:, 0])
+    no, yes = (
+        propagation(roi, hidden, mask, fine_roi, torch.full((1, 14, 14), odds)) for odds in (-5.0, 5.0)
+    )
+    assert (yes.logits > no.logits).all()
+    assert not torch.allclose(yes.hidden[:, :-1], no.hidden[:, :-1])
+    with pytest.raises(ValueError, match="matched"):
+        propagation(roi, hidden, mask, fine_roi)
+
+
 def test_without_attention_the_hidden_state_goes_to_the_output_as_it_is():
     plain = head(attention=None)
     output = plain(torch.randn(1, 8, 14, 14), torch.randn(1, 16, 14, 14), torch.zeros(1, 14, 14))

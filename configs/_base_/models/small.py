@@ -1,4 +1,4 @@
-# The default on a laptop: a slim trunk, slim conv5-like heads, and the finer output on.
+# The default on a laptop: a slim trunk, slim conv5-like heads, the finer output, and pixel matching with templates.
 model = dict(
     type="DyeNet",
     trunk=dict(type="SmallTrunk", norm="frozen_bn", dilations=(1, 2, 4, 2, 4)),
@@ -19,10 +19,12 @@ model = dict(
         output_channels=128,
         dilations=(1, 2, 1),
         norm="gn",
-        attention="area",
+        attention="residual",
         mask_entry="channel",
+        mask_gain=16.0,
         fine_scale=2,
         fine_output_channels=32,
     ),
+    pixel_matching=dict(type="PixelMatching"),
     patch_size=28,
 )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dyenet.errors import InputError
+from dyenet.files import atomic_path
 from dyenet.registry import FLOWS
 from dyenet.structures import Video
 
@@ -39,17 +38,10 @@ def read_flow(path: str | Path) -> NDArray[np.float32]:
 
 def write_flow(path: str | Path, flow: NDArray[np.float32]) -> None:
     """Writes ``flow`` (2, H, W) as a .flo file, atomically."""
-    path = Path(path)
     height, width = flow.shape[1:]
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(HEADER + np.array([width, height], "<i4").tobytes())
-            file.write(flow.transpose(1, 2, 0).astype("<f4").tobytes())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    finally:
-        Path(temporary).unlink(missing_ok=True)
+    head = HEADER + np.array([width, height], "<i4").tobytes()
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(head + flow.transpose(1, 2, 0).astype("<f4").tobytes())
 
 
 @FLOWS.register_module()
