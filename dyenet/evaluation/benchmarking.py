@@ -104,6 +104,7 @@ class BenchmarkResult:
         frames = sum(r["frames"] for r in self.records.values())
         figures = [f"{self.seconds_per_frame:.3f}", f"{self.peak_memory_mb:.0f}"]
         table.add_row("all", *_percent(*values), str(frames), *figures)
+        table.caption, table.caption_justify = self.scores.caption if self.scores else None, "left"
         return table
 
 

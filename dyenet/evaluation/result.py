@@ -19,6 +19,8 @@ from dyenet.evaluation.measures import Statistics, statistics
 from dyenet.evaluation.protocols import Protocol, Unit
 from dyenet.files import atomic_path
 
+FOUND = 0.5  # the mean J from which an object counts as found again
+
 
 @dataclass(frozen=True)
 class Score:
@@ -49,15 +51,23 @@ class Score:
 
 @dataclass(frozen=True)
 class ObjectFrames:
-    """One object: the names of its scored frames, and J and F in each, (n,) float64, n >= 1."""
+    """One object: the names of its scored frames; J and F in each, (n,) float64, n >= 1; whether it shows there."""
 
     names: tuple[str, ...]
     j: NDArray[np.float64]
     f: NDArray[np.float64]
+    visible: NDArray[np.bool_]
 
     @cached_property
     def score(self) -> Score:
         return Score(statistics(self.j), statistics(self.f))
+
+    @property
+    def returns(self) -> list[float]:
+        """The mean J from each frame in which the object shows again until it is gone once more, or the end."""
+        starts = np.flatnonzero(self.visible[1:] & ~self.visible[:-1]) + 1
+        ends = [start + np.argmin(np.append(self.visible[start:], False)) for start in starts]
+        return [float(self.j[start:end].mean()) for start, end in zip(starts, ends, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -93,8 +103,14 @@ class EvaluationResult:
         """The mean over the sequences of each class."""
         return _means(self.sequences, lambda name: name.partition("/")[0])
 
+    @property
+    def returns(self) -> tuple[int, int]:
+        """How many returns of objects that were out of sight are found, with a mean J above 0.5, and of how many."""
+        values = [j for frames in self.objects.values() for j in frames.returns]
+        return sum(j > FOUND for j in values), len(values)
+
     def to_json(self) -> dict[str, Any]:
-        """Global, sequences and objects (by ``sequence/id``); further averages where the protocol has any.
+        """Global, sequences and objects (by ``sequence/id``); returns and further averages where there are any.
 
         An object's ``per_frame`` values are in the order of its ``frames``, the names of the scored ones.
         """
@@ -108,6 +124,9 @@ class EvaluationResult:
             "sequences": {name: score.to_dict() for name, score in self.sequences.items()},
             "objects": objects,
         }
+        found, number = self.returns
+        if number:
+            out["returns"] = {"found": found, "of": number}
         others = self.protocol.other_averages
         if others:
             out["averages"] = {unit: self.average(unit).to_dict() for unit in others}
@@ -142,7 +161,14 @@ class EvaluationResult:
         table.add_section()
         for unit in (*self.protocol.other_averages, self.protocol.headline):
             table.add_row(f"mean over {unit}", *_percent(self.average(unit)))
+        table.caption, table.caption_justify = self.caption, "left"
         return table
+
+    @property
+    def caption(self) -> str | None:
+        """A sentence on the returns, if there are any."""
+        found, number = self.returns
+        return f"{found} of {number} returns of hidden objects found (mean J > {FOUND})" if number else None
 
 
 _COLUMNS = ("J mean", "J recall", "J decay", "F mean", "F recall", "F decay", "G")

@@ -133,15 +133,17 @@ def _score_sequence(dataset: VideoDataset, predictions: Path, sequence: str) -> 
     missing = next((path for path in paths if not path.is_file()), None)
     if missing is not None:
         raise InputError(f"the predicted mask of a frame is missing: there is no {missing}")
-    values = np.empty((len(paths), len(planned.objects), 2))
+    values = np.empty((len(paths), len(planned.objects), 3))
     for row, (frame, path) in enumerate(zip(planned.frames, paths, strict=True)):
         truth = dataset.read_mask(sequence, frame)
         found = read_prediction(path, truth.shape, known=planned.known)
         if protocol.binary:
             found = (found > 0).astype(np.uint8)
-        values[row] = [frame_measures(found == k, truth == k) for k in planned.objects]
+        values[row] = [(*frame_measures(found == k, truth == k), (truth == k).any()) for k in planned.objects]
     return {
-        object_id: ObjectFrames(tuple(planned.frames[first:]), *values[first:, column].T)
+        object_id: ObjectFrames(
+            tuple(planned.frames[first:]), *values[first:, column, :2].T, values[first:, column, 2] > 0
+        )
         for column, (object_id, first) in enumerate(planned.objects.items())
     }
 

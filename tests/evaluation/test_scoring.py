@@ -17,6 +17,7 @@ from dyenet.data.readers import open_dataset
 from dyenet.errors import InputError
 from dyenet.evaluation import evaluate
 from dyenet.evaluation.protocols import PROTOCOLS, protocol_of
+from dyenet.evaluation.result import EvaluationResult, ObjectFrames
 from dyenet.evaluation.scoring import score
 
 SHARED = Path(__file__).parents[3] / "shared" / "data" / "davis2016"
@@ -248,3 +249,20 @@ def test_first_mask_copied_on_davis_2016(tmp_path):
     }
     assert {s: v.j.mean for s, v in result.sequences.items()} == pytest.approx(expected, abs=1e-3)
     assert result.total.j.mean == pytest.approx(0.285, abs=1e-3)
+
+
+def test_a_return_is_from_the_first_frame_back_until_gone_again():
+    """Hidden in frames 2-3 and 5: back in 4 alone (J 0.6), and in 6-7 (mean J 0.3)."""
+    visible = np.array([1, 0, 0, 1, 0, 1, 1], bool)
+    j = np.array([0.9, 1.0, 1.0, 0.6, 0.0, 0.2, 0.4])
+    frames = ObjectFrames(tuple("1234567"), j, j, visible)
+    assert frames.returns == pytest.approx([0.6, 0.3])
+    result = EvaluationResult("synthetic", "val", protocol_of("synthetic"), {("a", 1): frames}, 0.0)
+    assert result.returns == (1, 2)
+    assert result.to_json()["returns"] == {"found": 1, "of": 2}
+    assert "1 of 2 returns" in result.caption
+    always = ObjectFrames(("1",), j[:1], j[:1], visible[:1])
+    assert (
+        EvaluationResult("synthetic", "val", protocol_of("synthetic"), {("a", 1): always}, 0.0).caption
+        is None
+    )

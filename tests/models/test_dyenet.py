@@ -47,7 +47,11 @@ def test_small_runs_on_any_size_and_says_where_its_cells_are(height, width):
         assert network.segment(roi).shape == (2, 28, 28)
         hidden = network.begin(roi, torch.ones(2, 28, 28))
         output = network.propagate(
-            roi, hidden, torch.ones(2, 56, 56), network.fine_roi_features(features, boxes, rows)
+            roi,
+            hidden,
+            torch.ones(2, 56, 56),
+            network.fine_roi_features(features, boxes, rows),
+            network.template(roi, torch.ones(2, 28, 28)),
         )
         assert output.logits.shape == (2, 56, 56)
         assert output.hidden.shape == hidden.shape
