@@ -104,7 +104,6 @@ class BenchmarkResult:
         frames = sum(r["frames"] for r in self.records.values())
         figures = [f"{self.seconds_per_frame:.3f}", f"{self.peak_memory_mb:.0f}"]
         table.add_row("all", *_percent(*values), str(frames), *figures)
-        table.caption, table.caption_justify = self.scores.caption if self.scores else None, "left"
         return table
 
 
@@ -113,6 +112,8 @@ def benchmark(config: str, **options: Any) -> BenchmarkResult | None:
     result = run(config, **options)
     if result is not None:
         Console().print(result.table(f"{config} on {options['dataset']} {options['split']}"))
+        if result.scores and result.scores.about_returns:
+            Console().print(result.scores.about_returns)
         if result.scores is None:
             print(f"no truth to score against; for the server: {Path(options['out']) / 'submission.zip'}")
     return result

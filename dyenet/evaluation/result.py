@@ -161,12 +161,11 @@ class EvaluationResult:
         table.add_section()
         for unit in (*self.protocol.other_averages, self.protocol.headline):
             table.add_row(f"mean over {unit}", *_percent(self.average(unit)))
-        table.caption, table.caption_justify = self.caption, "left"
         return table
 
     @property
-    def caption(self) -> str | None:
-        """A sentence on the returns, if there are any."""
+    def about_returns(self) -> str | None:
+        """A line on the returns, if there are any."""
         found, number = self.returns
         return f"{found} of {number} returns of hidden objects found (mean J > {FOUND})" if number else None
 

@@ -56,6 +56,8 @@ def evaluate(
     result = score(open_dataset(dataset, root, split), predictions)
     console = Console()
     console.print(result.table())
+    if result.about_returns:
+        console.print(result.about_returns)
     frames = sum(len(values.names) for values in result.objects.values())
     console.print(f"{len(result.objects)} objects, {frames} masks scored in {result.seconds:.1f} s")
     if json is not None:

@@ -42,6 +42,7 @@ def save_network(
     }
     with atomic_path(path) as temporary:
         save_file(state, temporary, metadata=metadata)
+        temporary.chmod(0o644)  # safetensors lets nobody else read it
 
 
 def read_weights(path: str | Path) -> tuple[dict[str, Tensor], Config, dict[str, Any]]:

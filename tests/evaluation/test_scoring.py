@@ -260,9 +260,6 @@ def test_a_return_is_from_the_first_frame_back_until_gone_again():
     result = EvaluationResult("synthetic", "val", protocol_of("synthetic"), {("a", 1): frames}, 0.0)
     assert result.returns == (1, 2)
     assert result.to_json()["returns"] == {"found": 1, "of": 2}
-    assert "1 of 2 returns" in result.caption
-    always = ObjectFrames(("1",), j[:1], j[:1], visible[:1])
-    assert (
-        EvaluationResult("synthetic", "val", protocol_of("synthetic"), {("a", 1): always}, 0.0).caption
-        is None
-    )
+    assert "1 of 2 returns" in result.about_returns
+    always = {("a", 1): ObjectFrames(("1",), j[:1], j[:1], visible[:1])}
+    assert EvaluationResult("synthetic", "val", protocol_of("synthetic"), always, 0.0).about_returns is None
