@@ -77,7 +77,7 @@ def segment(
             min=32,
             metavar="PIXELS",
             help="Work on frames shrunk to this longer side; masks still come out at full size.",
-            show_default="the model's own; small: 854",
+            show_default="the model's own; small: 640",
         ),
     ] = None,
     online: Annotated[

@@ -144,7 +144,10 @@ def _score_sequence(dataset: VideoDataset, predictions: Path, sequence: str) -> 
         values[row] = [(*frame_measures(found == k, truth == k), (truth == k).any()) for k in planned.objects]
     return {
         object_id: ObjectFrames(
-            tuple(planned.frames[first:]), *values[first:, column, :2].T, values[first:, column, 2] > 0
+            tuple(planned.frames[first:]),
+            j=values[first:, column, 0],
+            f=values[first:, column, 1],
+            visible=values[first:, column, 2] > 0,
         )
         for column, (object_id, first) in enumerate(planned.objects.items())
     }

@@ -53,6 +53,9 @@ class PropagationConfig:
       the same object or of any, by this IoU.
     * ``recurrent_mask`` (D18): the mask that is warped to find the next box.
     * ``starting_mask`` (D28): the mask that enters the recurrence at a starting point.
+    * ``min_component_ratio``: connected parts of a mask that are smaller than this share of its largest one are
+      dropped, in every frame, and below ``new_component_ratio`` those that lie mostly outside the warped mask; 0,
+      the papers', keeps all.
     * ``stop_on_meeting``: a retrieved tracklet ends where its mask overlaps an earlier tracklet's of the same object
       by ``skip_iou``, from where on the two would be the same; the paper goes on.
     * ``max_passes``: an object's retrieved tracklets of one round stop when they add up to this many times the
@@ -66,6 +69,8 @@ class PropagationConfig:
     skip_scope: Literal["same_object", "any_object"] = "same_object"
     recurrent_mask: Literal["binary", "probability"] = "binary"
     starting_mask: Literal["binary", "probability"] = "binary"
+    min_component_ratio: float = 0.0
+    new_component_ratio: float = 0.0
     stop_on_meeting: bool = True
     max_passes: float = 2.0
 

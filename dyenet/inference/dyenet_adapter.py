@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import cv2
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -120,6 +122,12 @@ class DyeNetPropagator:
             new_boxes[order] = boxes.cpu()
             probabilities[order] = output.logits.float().sigmoid().cpu()
             memory[order] = output.hidden.to(memory.dtype)
+            warped = torch.zeros_like(probabilities)
+            warped[order] = masks.float().cpu()
+            kept = self._main_parts(probabilities, warped)
+            probabilities *= kept
+            if self._network.propagation_head.mask_channels:  # the mask rides along in the memory
+                memory[:, -1] *= self._pooled(kept).to(memory)
         patches = _kept(new_boxes, probabilities)
         return PropagationState(list(targets), list(state.object_ids), patches, memory, state.template)
 
@@ -131,7 +139,8 @@ class DyeNetPropagator:
         probabilities = logits.float().sigmoid()[:, None]
         if probabilities.shape[-1] != self._size:
             probabilities = F.interpolate(probabilities, size=self._size, mode="bilinear")
-        return _kept(boxes.cpu(), probabilities[:, 0].cpu())
+        probabilities = probabilities[:, 0].cpu()
+        return _kept(boxes.cpu(), probabilities * self._main_parts(probabilities))
 
     def _enter(self, masks: Sequence[tuple[int, MaskPatches]]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """The enlarged boxes (R, 4) of masks in their frames, their RoIs, and the masks there, (R, sm, sm) and
@@ -149,6 +158,10 @@ class DyeNetPropagator:
     def _pooled(self, masks: Tensor) -> Tensor:
         """(R, sm, sm) -> (R, m, m)."""
         return F.avg_pool2d(masks[:, None], self._network.propagation_head.fine_scale)[:, 0]
+
+    def _main_parts(self, probabilities: Tensor, warped: Tensor | None = None) -> Tensor:
+        config = self._config
+        return main_parts(probabilities, config.min_component_ratio, config.new_component_ratio, warped)
 
     def _templates(self, points: Sequence[StartingPoint | Template]) -> Tensor | None:
         """What pixel matching compares with, a row each; None without it."""
@@ -200,6 +213,28 @@ def _roi(network: DyeNet, features: FrameFeatures, boxes: Tensor) -> Tensor:
     return network.roi_features(
         features, boxes, torch.zeros(len(boxes), dtype=torch.long, device=boxes.device)
     )
+
+
+def main_parts(
+    probabilities: Tensor, min_ratio: float, new_ratio: float = 0.0, warped: Tensor | None = None
+) -> Tensor:
+    """(R, s, s): 0 in connected parts (of cells of 0.5 and more) that do not count, else 1.
+
+    These are the parts below ``min_ratio`` of the mask's largest one, and below ``new_ratio`` those of which less than
+    half is in the ``warped`` mask (R, s, s).
+    """
+    kept = torch.ones_like(probabilities)
+    for row, mask in enumerate((probabilities >= 0.5).numpy()):
+        count, labels, about, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
+        if count <= 2:
+            continue
+        areas = about[1:, cv2.CC_STAT_AREA]
+        dropped = areas < min_ratio * areas.max()
+        if warped is not None:
+            known = np.bincount(labels[warped[row].numpy() >= 0.5], minlength=count)[1:]
+            dropped |= (areas < new_ratio * areas.max()) & (2 * known < areas)
+        kept[row] = torch.from_numpy(~np.isin(labels, np.flatnonzero(dropped) + 1))
+    return kept
 
 
 def _kept(boxes: Tensor, probabilities: Tensor) -> MaskPatches:

@@ -143,7 +143,7 @@ def test_a_config_names_its_weights_and_changes_inference(weights, tmp_path):
     assert model.inference.iterative.max_rounds == 2
     assert model.inference.retrieval.frame_step == 7
     assert model.inference.flow == {"type": "DISFlow", "preset": "fast"}
-    assert model.inference.max_size == 854  # as stored with the weights
+    assert model.inference.max_size == 640  # as stored with the weights
 
 
 def test_one_model_per_sequence(weights, tmp_path):

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from dyenet.inference.config import PropagationConfig, RetrievalConfig
-from dyenet.inference.dyenet_adapter import DyeNetPropagator, DyeNetRetriever
+from dyenet.inference.dyenet_adapter import DyeNetPropagator, DyeNetRetriever, main_parts
 from dyenet.inference.features import FeatureStore
 from dyenet.structures import ArrayVideo, MaskPatches, StartingPoint, Template
 
@@ -154,3 +154,37 @@ def test_a_retrieved_mask_is_compared_with_the_given_one(tiny_model, video):
     assert torch.equal(begun.select([1]).template, begun.template[1:])
     assert not torch.equal(net.begin([replace(retrieved, template=None)]).template, begun.template[1:])
     assert torch.equal(net.step(begun, [1, 4]).template, begun.template)
+
+
+def test_small_parts_of_a_mask_are_dropped():
+    """Parts of 10, 3 and 2 cells, one cell of the first touching the others of it by a corner; faint cells stay."""
+    mask = torch.full((2, 8, 8), 0.4)
+    mask[0, :3, :3] = 0.9
+    mask[0, 3, 3] = 0.9
+    mask[0, 6, :3] = 0.8
+    mask[0, 6:, 7] = 0.8
+    without_the_third = torch.ones(2, 8, 8)
+    without_the_third[0, 6:, 7] = 0
+    assert torch.equal(main_parts(mask, 0.3), without_the_third)
+    assert main_parts(mask, 0.1).all()
+    warped = torch.zeros(2, 8, 8)
+    warped[0, 6, 1:3] = 1  # two of the second's three cells
+    assert torch.equal(main_parts(mask, 0.0, 0.5, warped), without_the_third)
+    without_the_second = torch.ones(2, 8, 8)
+    without_the_second[0, 6, :3] = 0
+    warped[0, 6, 1] = 0
+    warped[0, 6, 7] = 1  # one of three, and one of two
+    assert torch.equal(main_parts(mask, 0.0, 0.5, warped), without_the_second)
+
+
+def test_parts_are_dropped_from_what_is_carried_on(tiny_model, video):
+    size = tiny_model.network.mask_size
+    start = starting_point(1, 2, [20.0, 16.0, 60.0, 48.0], size)
+    whole, rid = propagator(tiny_model, video), propagator(tiny_model, video, min_component_ratio=1.0)
+    one, other = (net.step(net.begin([start]), [3]) for net in (whole, rid))
+    kept = main_parts(one.patches.probabilities.float(), 1.0)
+    assert not kept.all()
+    assert torch.equal(other.patches.probabilities.float(), one.patches.probabilities.float() * kept)
+    assert torch.equal(other.memory[:, :-1], one.memory[:, :-1])
+    pooled = torch.nn.functional.avg_pool2d(kept[:, None], 2)
+    assert torch.allclose(other.memory[:, -1:], one.memory[:, -1:] * pooled)
