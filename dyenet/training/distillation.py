@@ -46,8 +46,7 @@ class TrunkDistillation(Stage):
         self, *, teacher: Mapping[str, Any], calibration: int = 20, cache: str | None = None, **stage: Any
     ) -> None:
         super().__init__(**stage)
-        for part in (self.network.rpn, self.network.reid_head, self.network.propagation_head):
-            part.requires_grad_(False)
+        self.train_only(self.network.trunk)
         built: Trunk = MODELS.build(dict(teacher)).eval().requires_grad_(False)
         self._teacher = [built]  # in a list: not a submodule, so neither saved nor trained
         self.projection = nn.Conv2d(self.network.trunk.out_channels, built.out_channels, 1)

@@ -25,8 +25,7 @@ class ProposalTraining(Stage):
     def __init__(self, *, min_area: float = 32.0, **stage: Any) -> None:
         super().__init__(**stage)
         self.min_area = min_area
-        for head in (self.network.reid_head, self.network.propagation_head):
-            head.requires_grad_(False)
+        self.train_only(self.network.trunk, self.network.rpn)
 
     def losses(self, clips: list[Clip]) -> dict[str, Tensor]:
         batch = ClipBatch.collate(clips, next(self.network.parameters()).device)

@@ -26,8 +26,7 @@ class SegmentationTraining(Stage):
 
     def __init__(self, *, num_classes: int, channels: int = 256, **stage: Any) -> None:
         super().__init__(**stage)
-        for part in (self.network.rpn, self.network.reid_head, self.network.propagation_head):
-            part.requires_grad_(False)
+        self.train_only(self.network.trunk)
         self.classifier = nn.Sequential(
             nn.Conv2d(self.network.trunk.out_channels, channels, 3, padding=4, dilation=4),
             nn.ReLU(inplace=True),

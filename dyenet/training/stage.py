@@ -54,11 +54,12 @@ class Stage(BaseModel):
         except AttributeError as error:
             raise ConfigError(f"{option} names '{name}', which the network does not have") from error
 
-    def train_only(self, part: nn.Module | None) -> None:
-        """Everything of the network but ``part``, and what is frozen in it, gets no gradient."""
+    def train_only(self, *parts: nn.Module | None) -> None:
+        """Everything of the network but ``parts``, and what is frozen in them, gets no gradient."""
         self.network.requires_grad_(False)
-        if part is not None:
-            part.requires_grad_(True)
+        for part in parts:
+            if part is not None:
+                part.requires_grad_(True)
         self._freeze()
 
     def _freeze(self) -> None:

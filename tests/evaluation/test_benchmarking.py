@@ -157,7 +157,7 @@ def test_one_model_per_sequence(weights, tmp_path):
 def test_a_config_of_another_model_is_refused(weights, tmp_path):
     text = f"weights = {str(weights)!r}\nmodel = dict(propagation_head=dict(attention=None))\n"
     source = ModelSource(config_file(tmp_path / "c.py", text), device="cpu", dtype="float32")
-    with pytest.raises(ConfigError, match=r"attention=None, but the weights .* attention='area'"):
+    with pytest.raises(ConfigError, match=r"attention=None, but the weights .* attention='residual'"):
         source.model("s")
 
 
