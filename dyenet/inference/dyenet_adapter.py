@@ -84,7 +84,7 @@ class DyeNetPropagator:
     @torch.no_grad()
     def begin(self, starting_points: Sequence[StartingPoint]) -> PropagationState:
         """h_i in the starting masks' enlarged boxes (readings D2, D10, D28)."""
-        boxes, roi, probabilities, masks = self._enter([(p.frame, p.patch) for p in starting_points])
+        boxes, roi, probabilities, masks = self._enter(starting_points)
         if self._config.starting_mask == "binary":
             probabilities = (probabilities >= 0.5).float()
             masks = self._pooled(probabilities).to(roi)
@@ -122,12 +122,13 @@ class DyeNetPropagator:
             new_boxes[order] = boxes.cpu()
             probabilities[order] = output.logits.float().sigmoid().cpu()
             memory[order] = output.hidden.to(memory.dtype)
-            warped = torch.zeros_like(probabilities)
-            warped[order] = masks.float().cpu()
-            kept = self._main_parts(probabilities, warped)
-            probabilities *= kept
-            if self._network.propagation_head.mask_channels:  # the mask rides along in the memory
-                memory[:, -1] *= self._pooled(kept).to(memory)
+            if self._config.min_component_ratio or self._config.new_component_ratio:
+                warped = torch.zeros_like(probabilities)
+                warped[order] = masks.float().cpu()
+                kept = self._main_parts(probabilities, warped)
+                probabilities *= kept
+                if self._network.propagation_head.mask_channels:  # the mask rides along in the memory
+                    memory[:, -1] *= self._pooled(kept).to(memory)
         patches = _kept(new_boxes, probabilities)
         return PropagationState(list(targets), list(state.object_ids), patches, memory, state.template)
 
@@ -142,16 +143,16 @@ class DyeNetPropagator:
         probabilities = probabilities[:, 0].cpu()
         return _kept(boxes.cpu(), probabilities * self._main_parts(probabilities))
 
-    def _enter(self, masks: Sequence[tuple[int, MaskPatches]]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def _enter(self, points: Sequence[StartingPoint | Template]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """The enlarged boxes (R, 4) of masks in their frames, their RoIs, and the masks there, (R, sm, sm) and
         (R, m, m).
         """
         boxes, rois = [], []
-        for frame, patch in masks:
-            features = self._features.get(frame)
-            boxes.append(self._enlarged(patch.tight_boxes(), features.image_size))
+        for point in points:
+            features = self._features.get(point.frame)
+            boxes.append(self._enlarged(point.patch.tight_boxes(), features.image_size))
             rois.append(_roi(self._network, features, boxes[-1]))
-        roi, patches = torch.cat(rois), MaskPatches.cat([p.to("cpu", torch.float32) for _, p in masks])
+        roi, patches = torch.cat(rois), MaskPatches.cat([p.patch.to("cpu", torch.float32) for p in points])
         probabilities = patches.sample(cell_centres(torch.cat(boxes), self._size))
         return torch.cat(boxes), roi, probabilities, self._pooled(probabilities).to(roi)
 
@@ -167,7 +168,7 @@ class DyeNetPropagator:
         """What pixel matching compares with, a row each; None without it."""
         if self._network.pixel_matching is None:
             return None
-        _, roi, _, masks = self._enter([(p.frame, p.patch) for p in points])
+        _, roi, _, masks = self._enter(points)
         return self._network.template(roi, masks)
 
     def _locate(self, patches: MaskPatches, source: int, target: int) -> tuple[Tensor, list[int]]:
@@ -224,6 +225,8 @@ def main_parts(
     half is in the ``warped`` mask (R, s, s).
     """
     kept = torch.ones_like(probabilities)
+    if not min_ratio and not new_ratio:
+        return kept
     for row, mask in enumerate((probabilities >= 0.5).numpy()):
         count, labels, about, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
         if count <= 2:

@@ -52,7 +52,7 @@ def _seen_up_to(
     assert config.margin is not None
     run: list[
         int
-    ] = []  # positions of the frames running in which the best starting point contests the tracklet
+    ] = []  # positions of frames in which the best starting point contests the tracklet, one by one
     for position, frame in enumerate(frames):
         if frame not in best:
             continue

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from dyenet.errors import InputError
+from dyenet.files import atomic_path
 
 
 def read_log(work_dir: str | Path) -> list[dict[str, float]]:
@@ -41,4 +42,5 @@ def plot_training(work_dir: str | Path, picture: str | Path) -> None:
     if scored:
         panels[1].plot([r["step"] for r in scored], [r["val/J"] for r in scored], marker="o")
         panels[1].set(xlabel="iteration", ylabel="validation J")
-    figure.savefig(picture, dpi=120)
+    with atomic_path(picture) as part:
+        figure.savefig(part, dpi=120, format=Path(picture).suffix.removeprefix(".") or "png")
