@@ -1,6 +1,8 @@
-# The paper's heads on an ImageNet ResNet-101 v2 that stays outside the project and is not trained.
-# Run: dyenet train dyenet/r101v2_joint.py [--set data_root=DATA] [--set model.network.trunk.weights=FILE]
-# For a GPU. Time and result: not measured.
+# The heads of `small` on an ImageNet ResNet-101 v2 that stays outside the project and is not trained.
+# Run: python scripts/transfer_heads.py dyenet/weights/small.safetensors dyenet/r101v2_joint.py
+#          work_dirs/r101v2_start.safetensors --dataset davis2016 --root DAVIS --split train
+#      dyenet train dyenet/r101v2_joint.py [--set data_root=DATA] [--set model.network.trunk.weights=FILE]
+# The 240 clips come round nearly four times; the trunk's maps of them (8 GB) are computed once.
 _base_ = [
     "../_base_/models/r101v2.py",
     "../_base_/inference/laptop.py",
@@ -12,11 +14,16 @@ model = dict(
     _delete_=True,
     type="JointTraining",
     network={{_base_.model}},
-    init_from=None,
+    init_from="work_dirs/r101v2_start.safetensors",
     num_identities="auto",
     loss_weight=2.0,
     reid_weight=0.3,
     rpn_weight=1.0,
-    rois=dict(max_per_image=8),
-    recurrence=dict(dice_weight=0.5),
+    rois=dict(proposals=False, max_per_image=1, jitter=0.2),
+    recurrence=dict(soft_targets=True, dice_weight=0.5, deform_start=False, rollout=3),
+    cache="work_dirs/r101v2_maps",
 )
+train_dataloader = dict(
+    batch_size=1, dataset=dict(length=240, weights=[0.5, 0.35, 0.1, 0.05], common=dict(num_frames=7))
+)
+optim_wrapper = dict(optimizer=dict(lr=4e-4))

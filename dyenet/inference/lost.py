@@ -50,9 +50,7 @@ def _seen_up_to(
 ) -> int:
     """How many of ``frames``, which lead away from the start, the tracklet still has its object in."""
     assert config.margin is not None
-    run: list[
-        int
-    ] = []  # positions of frames in which the best starting point contests the tracklet, one by one
+    run: list[int] = []  # positions of contested frames, one after the other
     for position, frame in enumerate(frames):
         if frame not in best:
             continue

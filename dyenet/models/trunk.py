@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torchvision.models import resnet
 from torchvision.models.resnet import BasicBlock, Bottleneck
 
 from dyenet.errors import ConfigError
+from dyenet.files import atomic_path
 from dyenet.models.blocks import NORMS, NormName, initialise, pad_to_multiple, residual_stage
 from dyenet.registry import MODELS
 
@@ -124,6 +127,9 @@ class ExternalTrunk(Trunk):
     forward from (B, 3, H, W) RGB, normalised by ``mean`` and ``std`` of the 0..255 range, to the 1/8 map. The
     1/4 map is read from the output of ``fine_module``, of ``fine_channels`` channels. The weights are no part of
     this network's own state dict (``frozen``: they are not trained), so that saved heads stay small.
+
+    ``cache``, if a training sets it, is a folder for the maps, float16, one file per picture: they never change, and a
+    trunk like this takes most of a training's time. It grows with every new picture.
     """
 
     def __init__(
@@ -151,10 +157,30 @@ class ExternalTrunk(Trunk):
         self._fine: list[Tensor] = []
         net.get_submodule(fine_module).register_forward_hook(lambda _m, _i, out: self._fine.append(out))
         self.out_channels, self.fine_channels = net.out_channels, fine_channels
+        self.cache: Path | None = None
+        self._identity = repr((file, class_name, weights, fine_module, *mean, *std)).encode()
 
     def _apply(self, fn, recurse=True):
         self._net[0]._apply(fn, recurse)
         return super()._apply(fn, recurse)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        if self.cache is None:
+            return super().forward(images)
+        files = [self.cache / f"{self._key(image)}.npz" for image in images.cpu().numpy()]
+        new = [i for i, file in enumerate(files) if not file.is_file()]
+        if new:
+            maps = [m.half().cpu().numpy() for m in super().forward(images[new])]
+            for i, coarse, fine in zip(new, *maps, strict=True):
+                with atomic_path(files[i]) as part, part.open("wb") as stream:
+                    np.savez(stream, coarse=coarse, fine=fine)
+        stored = [np.load(file) for file in files]
+        coarse, fine = (torch.from_numpy(np.stack([m[name] for m in stored])) for name in ("coarse", "fine"))
+        return coarse.to(self.mean), fine.to(self.mean)
+
+    def _key(self, image: np.ndarray) -> str:
+        about = self._identity + repr((image.shape, image.dtype.str)).encode()
+        return hashlib.sha256(about + image.tobytes()).hexdigest()
 
     def maps(self, x: Tensor) -> tuple[Tensor, Tensor]:
         with torch.no_grad():

@@ -5,23 +5,19 @@ Not in the papers, which start from ImageNet weights; it stands in where those c
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from mmengine.dist import all_reduce
 from torch import Tensor, nn
 
-from dyenet.files import atomic_path
 from dyenet.models.dyenet import DyeNet
 from dyenet.models.trunk import Trunk
 from dyenet.registry import MODELS
 from dyenet.structures import Clip
-from dyenet.training.stage import Stage
+from dyenet.training.stage import Stage, keep_maps
 
 CLAMP = (-3.0, 6.0)
 """Standardised teacher features are cut to this range: a few cells are far outside and would rule the loss."""
@@ -33,8 +29,8 @@ class TrunkDistillation(Stage):
 
     ``teacher`` is the config of any trunk (``ExternalTrunk`` for somebody else's module). It is no part of the
     saved weights. The channels' means and spreads are running averages over the first ``calibration`` batches.
-    ``cache``: a folder for the teacher's maps, float16, one file per picture. With a data set of a ``length``
-    that comes round several times, the teacher, which takes most of the time on a CPU, runs in the first only.
+    ``cache``: a folder for the maps of an ``ExternalTrunk``. With a data set of a ``length`` that comes round several
+    times, the teacher, which takes most of the time on a CPU, runs in the first only.
     """
 
     network: DyeNet
@@ -48,11 +44,11 @@ class TrunkDistillation(Stage):
         super().__init__(**stage)
         self.train_only(self.network.trunk)
         built: Trunk = MODELS.build(dict(teacher)).eval().requires_grad_(False)
+        if cache is not None:
+            keep_maps(built, cache)
         self._teacher = [built]  # in a list: not a submodule, so neither saved nor trained
         self.projection = nn.Conv2d(self.network.trunk.out_channels, built.out_channels, 1)
         self.calibration = calibration
-        self.cache = None if cache is None else Path(cache)
-        self._teacher_id = repr(sorted(teacher.items())).encode()
         self.register_buffer("mean", torch.zeros(built.out_channels))
         self.register_buffer("square", torch.zeros(built.out_channels))
         self.register_buffer("batches", torch.zeros((), dtype=torch.long))
@@ -60,27 +56,11 @@ class TrunkDistillation(Stage):
     def losses(self, clips: list[Clip]) -> dict[str, Tensor]:
         device = self.mean.device
         images = torch.cat([clip.frames for clip in clips])
-        target = self._standardised(self._teach(images).to(device).float())
         images = images.to(device)
+        with torch.no_grad():
+            target = self._standardised(self._teacher[0].to(device)(images)[0].float())
         predicted = self.projection(self.network.trunk(images)[0])
         return {"loss_distill": F.mse_loss(predicted.float(), target)}
-
-    @torch.no_grad()
-    def _teach(self, images: Tensor) -> Tensor:
-        """The teacher's 1/8 maps of (B, 3, H, W) uint8, from the cache where it has them."""
-        teacher = self._teacher[0].to(self.mean.device)
-        if self.cache is None:
-            return teacher(images.to(self.mean.device))[0]
-        keys = [hashlib.sha256(self._teacher_id + image.numpy().tobytes()).hexdigest() for image in images]
-        files = [self.cache / f"{key}.npy" for key in keys]
-        new = [i for i, file in enumerate(files) if not file.is_file()]
-        if new:
-            self.cache.mkdir(parents=True, exist_ok=True)
-            maps = teacher(images[new].to(self.mean.device))[0].half().cpu().numpy()
-            for i, features in zip(new, maps, strict=True):
-                with atomic_path(files[i]) as part, part.open("wb") as stream:
-                    np.save(stream, features)
-        return torch.stack([torch.from_numpy(np.load(file)) for file in files])
 
     def _standardised(self, features: Tensor) -> Tensor:
         if self.training and self.batches < self.calibration:

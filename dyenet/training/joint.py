@@ -19,7 +19,7 @@ from dyenet.registry import MODELS
 from dyenet.structures import Clip, FrameFeatures
 from dyenet.training.batch import MIN_SIDE, ClipBatch, at_least, jitter_boxes
 from dyenet.training.recurrence import RecurrenceConfig, RecurrentState, begin_from_truth, unroll
-from dyenet.training.stage import Stage, mean_over_processes
+from dyenet.training.stage import Stage, keep_maps, mean_over_processes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +42,7 @@ class JointTraining(Stage):
 
     ``num_identities`` is the length of the OIM table; ``oim`` holds its other arguments. ``loss_weight`` is the
     paper's lambda (0 leaves L_mask and L_remp out altogether), ``reid_weight`` scales L_reid; ``rpn_weight`` above 0
-    trains the RPN along (the paper trains it apart).
+    trains the RPN along (the paper trains it apart). ``cache``: a folder for the maps of an ``ExternalTrunk``.
     """
 
     network: DyeNet
@@ -57,6 +57,7 @@ class JointTraining(Stage):
         oim: Mapping[str, Any] | None = None,
         rois: Mapping[str, Any] | None = None,
         recurrence: Mapping[str, Any] | None = None,
+        cache: str | None = None,
         **stage: Any,
     ) -> None:
         super().__init__(**stage)
@@ -71,6 +72,8 @@ class JointTraining(Stage):
         self.oim = OIMLoss(
             num_identities=num_identities, embedding_dim=self.network.embedding_dim, **(oim or {})
         )
+        if cache is not None:
+            keep_maps(self.network.trunk, cache)
         if rpn_weight == 0:
             self.network.rpn.requires_grad_(False)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from mmengine.model import BaseModel
 from torch import Tensor, nn
 
 from dyenet.errors import ConfigError, DyeNetError
+from dyenet.models.trunk import ExternalTrunk
 from dyenet.models.weights import load_strictly, read_weights
 from dyenet.registry import MODELS
 from dyenet.structures import Clip
@@ -111,6 +113,15 @@ class Stage(BaseModel):
 
     def after_step(self) -> None:
         """Called once after every optimiser step."""
+
+
+def keep_maps(trunk: nn.Module, folder: str) -> None:
+    """Has a trunk that is never trained compute its maps once per picture. Raises ConfigError for any other."""
+    if not isinstance(trunk, ExternalTrunk):
+        raise ConfigError(
+            f"a {type(trunk).__name__} is trained, so its maps cannot be kept in {folder}; an ExternalTrunk's can"
+        )
+    trunk.cache = Path(folder)
 
 
 def sum_zero(module: nn.Module) -> Tensor:

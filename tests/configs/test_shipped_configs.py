@@ -44,6 +44,7 @@ def prepared(name: str) -> Config:
     cfg.model.init_from = None
     if cfg.model.get("teacher"):
         cfg.model.teacher = dict(type="SmallTrunk")
+    if cfg.model.get("cache"):
         cfg.model.cache = None
     if cfg.model.network is None:
         cfg.model.network = load_config("dyenet/small.py").model

@@ -2,11 +2,13 @@ import pytest
 import torch
 
 from dyenet.config import load_config
+from dyenet.errors import ConfigError
 from dyenet.models.blocks import fuse_frozen_norms
 from dyenet.models.conv5 import Conv5
 from dyenet.models.dyenet import DyeNet
 from dyenet.models.propagation_head import PropagationHead, RegionAttention
 from dyenet.registry import MODELS
+from dyenet.training.stage import keep_maps
 
 
 def build(name: str, **overrides) -> DyeNet:
@@ -258,7 +260,8 @@ def test_folding_the_frozen_norms_changes_nothing_but_the_time():
     assert torch.allclose(before, after, rtol=1e-3, atol=1e-3 * before.abs().max().item())
 
 
-def test_an_external_trunk_stays_out_of_the_saved_weights(tmp_path):
+@pytest.fixture
+def external_trunk(tmp_path):
     (tmp_path / "theirs.py").write_text(
         "import torch\n"
         "class Theirs(torch.nn.Module):\n"
@@ -274,7 +277,7 @@ def test_an_external_trunk_stays_out_of_the_saved_weights(tmp_path):
         "        return cls()\n"
     )
     (tmp_path / "weights").write_bytes(b"theirs")
-    trunk = MODELS.build(
+    return MODELS.build(
         dict(
             type="ExternalTrunk",
             file=str(tmp_path / "theirs.py"),
@@ -284,11 +287,35 @@ def test_an_external_trunk_stays_out_of_the_saved_weights(tmp_path):
             fine_channels=5,
         )
     )
-    coarse, fine = trunk(torch.full((1, 3, 30, 40), 127.5))
+
+
+def test_an_external_trunk_stays_out_of_the_saved_weights(external_trunk):
+    coarse, fine = external_trunk(torch.full((1, 3, 30, 40), 127.5))
     assert coarse.shape == (1, 6, 4, 5)
     assert fine.shape == (1, 5, 8, 10)
-    assert trunk.state_dict() == {}
-    assert list(trunk.parameters()) == []
+    assert external_trunk.state_dict() == {}
+    assert list(external_trunk.parameters()) == []
+
+
+def test_an_external_trunk_s_maps_are_computed_once_per_picture(external_trunk, tmp_path, monkeypatch):
+    images = torch.randint(0, 256, (3, 3, 32, 40), dtype=torch.uint8)
+    plain = external_trunk(images)
+    external_trunk.cache = tmp_path / "maps"
+    external_trunk(images[:2])
+    seen = []
+    maps = external_trunk.maps
+    monkeypatch.setattr(external_trunk, "maps", lambda x: seen.append(len(x)) or maps(x))
+    kept = external_trunk(images[[2, 1, 0]])
+    external_trunk(images[:, :, :, :24])  # another picture, though it begins with the same bytes
+    assert seen == [1, 3]
+    assert len(list(external_trunk.cache.iterdir())) == 6
+    for before, after in zip(plain, kept, strict=True):
+        assert torch.allclose(after, before[[2, 1, 0]], atol=2e-3)
+
+
+def test_only_maps_that_never_change_can_be_kept(tmp_path):
+    with pytest.raises(ConfigError, match="a SmallTrunk is trained"):
+        keep_maps(MODELS.build(dict(type="SmallTrunk")), str(tmp_path))
 
 
 @pytest.mark.parametrize(("fine", "tolerance"), [(False, 1.0), (True, 0.6)])

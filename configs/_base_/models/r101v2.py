@@ -1,5 +1,6 @@
-# r101 on somebody else's trunk: an ImageNet ResNet-101 v2 that stays outside the project and is not trained.
-_base_ = "r101.py"
+# The heads of `small` on somebody else's trunk: an ImageNet ResNet-101 v2 that stays outside the project and is not
+# trained.
+_base_ = "small.py"
 model = dict(
     trunk=dict(
         _delete_=True,
