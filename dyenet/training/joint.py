@@ -80,8 +80,10 @@ class JointTraining(Stage):
     def losses(self, clips: list[Clip]) -> dict[str, Tensor]:
         batch, state = self.rollout(ClipBatch.collate(clips, next(self.network.parameters()).device))
         features = self.network.extract_features(batch.images)
-        losses = self.reid_and_mask_losses(batch, features)
-        if self.loss_weight > 0:
+        if state is None and self.loss_weight > 0:
+            state = self.begin(batch, features)
+        losses = self.reid_and_mask_losses(batch, features, state)
+        if state is not None and self.loss_weight > 0:
             losses["loss_remp"] = self.loss_weight * self.remp_loss(batch, features, state)
         if self.rpn_weight > 0:
             boxes = true_boxes(batch, self.rois.min_area)
@@ -89,15 +91,20 @@ class JointTraining(Stage):
                 losses[f"{name}_rpn"] = self.rpn_weight * value
         return losses
 
-    def reid_and_mask_losses(self, batch: ClipBatch, features: FrameFeatures) -> dict[str, Tensor]:
-        """L_reid over the identities of the RoIs, and L_mask, mean BCE over m x m and the RoIs (reading D19)."""
+    def reid_and_mask_losses(
+        self, batch: ClipBatch, features: FrameFeatures, state: RecurrentState | None = None
+    ) -> dict[str, Tensor]:
+        """L_reid over the identities of the RoIs, and L_mask, mean BCE over m x m and the RoIs (reading D19).
+
+        The masks of objects that ``state`` has templates of hear pixel matching, as those of inference do.
+        """
         objects, frames, boxes = self.sample_rois(batch, features)
         mask_sum = reid_sum = features.coarse.sum() * 0
         cells = reid_count = torch.zeros((), device=mask_sum.device)
         if len(objects):
             roi = self.network.roi_features(features, boxes, batch.frame_rows(objects, frames))
             if self.loss_weight > 0:
-                logits = self.network.segment(roi).float()
+                logits = self._segment(roi, objects, state).float()
                 target, valid = batch.targets(objects, frames, boxes, logits.shape[-1])
                 mask_sum = F.binary_cross_entropy_with_logits(logits, target, weight=valid, reduction="sum")
                 cells = valid.sum()
@@ -109,6 +116,16 @@ class JointTraining(Stage):
             "loss_reid": self.reid_weight * mean_over_processes(reid_sum, reid_count),
             "loss_mask": self.loss_weight * mean_over_processes(mask_sum, cells),
         }
+
+    def _segment(self, roi: Tensor, objects: Tensor, state: RecurrentState | None) -> Tensor:
+        logits = self.network.segment(roi)
+        if state is None or state.template is None or not len(state.objects):
+            return logits
+        same = objects[:, None] == state.objects  # (R', R)
+        known, row = same.any(dim=1).nonzero()[:, 0], same.int().argmax(dim=1)
+        matched = self.network.match(roi[known], state.template[row[known]])
+        assert matched is not None
+        return logits.index_add(0, known, matched.to(logits.dtype))
 
     def sample_rois(self, batch: ClipBatch, features: FrameFeatures) -> tuple[Tensor, Tensor, Tensor]:
         """(objects (R',), frames (R',), boxes (R', 4)) of L_reid and L_mask."""
@@ -150,15 +167,9 @@ class JointTraining(Stage):
         boxes = torch.cat([b.float() for _, _, b in found]) if found else batch.boxes.new_zeros(0, 4)
         return objects, frames, boxes
 
-    def remp_loss(
-        self, batch: ClipBatch, features: FrameFeatures, state: RecurrentState | None = None
-    ) -> Tensor:
-        """L_remp: the mean over objects and steps of the recurrence, unrolled from ``state``, or else from the first
-        frame's truth.
-        """
+    def remp_loss(self, batch: ClipBatch, features: FrameFeatures, state: RecurrentState) -> Tensor:
+        """L_remp: the mean over objects and steps of the recurrence, unrolled from ``state``."""
         total, count = features.coarse.sum() * 0, 0
-        if state is None:
-            state = self.begin(batch, features)
         if len(state.objects):
             losses = [loss for _, loss in unroll(self.network, self.recurrence, batch, features, state)]
             total, count = total + torch.stack(losses).sum(), len(losses) * len(state.objects)

@@ -53,7 +53,7 @@ def test_gradients_of_the_recurrence_reach_the_trunk_through_time():
     features = stage.network.extract_features(batch.images)
     coarse = features.coarse.detach().requires_grad_()
     leaf = type(features)(coarse, features.fine.detach(), features.image_size)
-    stage.remp_loss(batch, leaf).backward()
+    stage.remp_loss(batch, leaf, stage.begin(batch, leaf)).backward()
     # no mask is predicted in frame 0: its features count only through the hidden state of the frames after it
     per_frame = coarse.grad.abs().sum((1, 2, 3))
     assert per_frame.shape == (3,)
@@ -68,10 +68,30 @@ def test_hidden_state_of_frame_0_matters_only_to_what_comes_after():
     batch = ClipBatch.collate([clip])
     features = stage.network.extract_features(batch.images)
     coarse = features.coarse.detach().requires_grad_()
-    loss = stage.remp_loss(batch, type(features)(coarse, features.fine.detach(), features.image_size))
+    leaf = type(features)(coarse, features.fine.detach(), features.image_size)
+    loss = stage.remp_loss(batch, leaf, stage.begin(batch, leaf))
     loss.backward()
     assert loss.item() == 0
     assert not coarse.grad.any()
+
+
+def test_the_mask_loss_hears_pixel_matching_of_the_objects_that_have_a_template():
+    stage = build_stage(["model.rois.proposals=False"]).train()
+    batch = ClipBatch.collate(draw_clips(2))
+    features = stage.network.extract_features(batch.images)
+    state = stage.begin(batch, features)
+    objects, frames, boxes = stage.sample_rois(batch, features)
+    roi = stage.network.roi_features(features, boxes, batch.frame_rows(objects, frames))
+    assert len(state.objects) > 1
+    alone = stage.network.segment(roi)
+    one = replace(state, objects=state.objects[1:2], template=state.template[1:2])
+    found, hears = stage._segment(roi, objects, one), objects == state.objects[1]
+    assert 0 < hears.sum() < len(hears)
+    assert torch.equal(found[~hears], alone[~hears])
+    expected = stage.network.segment(roi[hears], state.template[1:2].expand(int(hears.sum()), -1, -1, -1))
+    assert torch.allclose(found[hears], expected, atol=1e-5)
+    stage.reid_and_mask_losses(batch, features, state)["loss_mask"].backward()
+    assert stage.network.pixel_matching.key.weight.grad.any()
 
 
 def test_without_rpn_weight_the_rpn_is_not_trained():
