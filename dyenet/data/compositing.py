@@ -177,8 +177,9 @@ def compose_video(
 
     Object 1 is the background sequence's own; the others are pasted over it on smooth paths. With ``event``
     "leave" the last object leaves the frame and comes back, with "hide" it passes behind a pillar; either way
-    it is away for at least 3 frames and back for at least 3. Every object is in the first frame and in at least
-    half of all. Short sequences are played to and fro. Raises InputError if there are fewer sequences than
+    it is away for at least 3 frames and back for at least 3. Every object is in at least half of the frames, and in the
+    first one with at least half of its median area: a mask of what sticks out behind a pillar names no object. Short
+    sequences are played to and fro. Raises InputError if there are fewer sequences than
     objects, or if no such video is found in 30 attempts.
     """
     if not 2 <= num_objects <= len(sequences):
@@ -191,12 +192,21 @@ def compose_video(
         layers = _video_layers(rng, chosen, num_frames, size, event)
         renderings = [render(layers, t, size) for t in range(num_frames)]
         masks = np.stack([r.mask for r in renderings])
-        seen = np.stack([(masks == k).mean((1, 2)) >= 0.002 for k in range(1, num_objects + 1)])  # (K, T)
         last = (masks == num_objects).astype(np.uint8)
-        if shows_return(last, 1) and seen[:, 0].all() and (seen.mean(1) >= 0.5).all():
+        if shows_return(last, 1) and show_well(masks, num_objects):
             frames = np.stack([np.clip(r.image, 0, 255).astype(np.uint8) for r in renderings])
             return CompositeVideo(frames, masks, [v.name for v in chosen])
     raise InputError(f"no composite with an occlusion and a return for seed {seed}; take another seed")
+
+
+def show_well(masks: NDArray[np.uint8], num_objects: int) -> bool:
+    """Whether masks (T, H, W) have all objects where ``compose_video`` says."""
+    areas = np.stack(
+        [(masks == k).mean((1, 2)) for k in range(1, num_objects + 1)]
+    )  # (K, T), shares of the frame
+    seen = areas >= 0.002
+    given = seen[:, 0] & (areas[:, 0] >= 0.5 * np.median(areas, axis=1))
+    return bool(given.all() and (seen.mean(1) >= 0.5).all())
 
 
 def _video_layers(
