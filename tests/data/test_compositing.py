@@ -143,15 +143,15 @@ def test_composed_video_has_an_object_that_returns(tree, event):
 
 
 @pytest.mark.parametrize(
-    "areas", [[10, 20, 20, 20, 0], [9, 20, 20, 20, 0], [20, 20, 0, 0, 0], [20, 20, 20, 0, 0]]
+    "areas", [[5, 20, 20, 20, 0], [4, 20, 20, 20, 0], [20, 20, 0, 0, 0], [20, 20, 20, 0, 0]]
 )
 def test_a_composite_s_objects_show_well(areas):
-    """At least half of the median area in the first frame, and seen at all in half of the frames."""
+    """At least a quarter of the largest area in the first frame, and seen at all in half of the frames."""
     masks = np.zeros((5, 20, 30), np.uint8)
     masks[:, :5, :5] = 1
     for mask, area in zip(masks, areas, strict=True):
         mask[10].flat[:area] = 2
-    assert show_well(masks, 2) == (areas in ([10, 20, 20, 20, 0], [20, 20, 20, 0, 0]))
+    assert show_well(masks, 2) == (areas in ([5, 20, 20, 20, 0], [20, 20, 20, 0, 0]))
 
 
 def test_same_seed_same_composite(tree):
