@@ -88,12 +88,15 @@ class DyeNetPropagator:
         if self._config.starting_mask == "binary":
             probabilities = (probabilities >= 0.5).float()
             masks = self._pooled(probabilities).to(roi)
+        template, own_match = self._templates([p.template or p for p in starting_points])
         return PropagationState(
             [p.frame for p in starting_points],
             [p.object_id for p in starting_points],
             _kept(boxes, probabilities),
             self._network.begin(roi, masks),
-            self._templates([p.template or p for p in starting_points]),
+            template,
+            match=own_match,
+            own_match=own_match,
         )
 
     @torch.no_grad()
@@ -114,11 +117,12 @@ class DyeNetPropagator:
         new_boxes = torch.zeros(len(state), 4)
         probabilities = torch.zeros(len(state), self._size, self._size)
         memory = torch.zeros_like(state.memory)
+        match = None if state.own_match is None else torch.zeros_like(state.own_match)
         if order:
             boxes, roi, hidden, masks = (torch.cat([part[i] for part in parts]) for i in range(4))  # type: ignore[misc]
             fine = [part[4] for part in parts if part[4] is not None]
-            template = None if state.template is None else state.template[order]
-            output = self._network.propagate(roi, hidden, masks, torch.cat(fine) if fine else None, template)
+            matched = self._network.match(roi, None if state.template is None else state.template[order])
+            output = self._network.propagate(roi, hidden, masks, torch.cat(fine) if fine else None, matched)
             new_boxes[order] = boxes.cpu()
             probabilities[order] = output.logits.float().sigmoid().cpu()
             memory[order] = output.hidden.to(memory.dtype)
@@ -129,18 +133,26 @@ class DyeNetPropagator:
                 probabilities *= kept
                 if self._network.propagation_head.mask_channels:  # the mask rides along in the memory
                     memory[:, -1] *= self._pooled(kept).to(memory)
+            if matched is not None and match is not None:
+                match[order] = self._match(matched, probabilities[order])
         patches = _kept(new_boxes, probabilities)
-        return PropagationState(list(targets), list(state.object_ids), patches, memory, state.template)
+        return PropagationState(
+            list(targets), list(state.object_ids), patches, memory, state.template, match, state.own_match
+        )
 
     @torch.no_grad()
     def recover(self, frame: int, boxes: Tensor, templates: Sequence[Template]) -> MaskPatches:
         """The main instance's mask in every box; the paper's mask network sees no template, pixel matching does."""
         roi = _roi(self._network, self._features.get(frame), boxes)
-        logits = self._network.segment(roi, self._templates(templates))
-        probabilities = logits.float().sigmoid()[:, None]
+        template, own_match = self._templates(templates)
+        matched = self._network.match(roi, template)
+        probabilities = self._network.segment(roi, matched).float().sigmoid()[:, None]
         if probabilities.shape[-1] != self._size:
             probabilities = F.interpolate(probabilities, size=self._size, mode="bilinear")
         probabilities = probabilities[:, 0].cpu()
+        if matched is not None and own_match is not None and self._config.min_match is not None:
+            least = self._config.min_match * own_match
+            probabilities *= (self._match(matched, probabilities) >= least)[:, None, None]
         return _kept(boxes.cpu(), probabilities * self._main_parts(probabilities))
 
     def _enter(self, points: Sequence[StartingPoint | Template]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -164,12 +176,23 @@ class DyeNetPropagator:
         config = self._config
         return main_parts(probabilities, config.min_component_ratio, config.new_component_ratio, warped)
 
-    def _templates(self, points: Sequence[StartingPoint | Template]) -> Tensor | None:
-        """What pixel matching compares with, a row each; None without it."""
+    def _templates(
+        self, points: Sequence[StartingPoint | Template]
+    ) -> tuple[Tensor, Tensor] | tuple[None, None]:
+        """What pixel matching compares with, and how well it matches itself, a row each; None without it."""
         if self._network.pixel_matching is None:
-            return None
-        _, roi, _, masks = self._enter(points)
-        return self._network.template(roi, masks)
+            return None, None
+        _, roi, probabilities, masks = self._enter(points)
+        template = self._network.template(roi, masks)
+        matched = self._network.match(roi, template)
+        assert template is not None
+        assert matched is not None
+        return template, self._match(matched, probabilities)
+
+    def _match(self, matched: Tensor, probabilities: Tensor) -> Tensor:
+        """(R,): the mean of the log odds ``matched`` (R, m, m) inside masks (R, sm, sm); 0 of an empty one."""
+        inside = self._pooled((probabilities >= 0.5).float())
+        return (matched.float().cpu() * inside).sum(dim=(1, 2)) / inside.sum(dim=(1, 2)).clamp(min=1e-6)
 
     def _locate(self, patches: MaskPatches, source: int, target: int) -> tuple[Tensor, list[int]]:
         """The RoIs in frame ``target``, (R, 4), and the rows whose warped mask is large enough to have one."""

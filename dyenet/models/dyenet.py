@@ -97,9 +97,9 @@ class DyeNet(nn.Module):
         """(R, C, m, m), (R, m, m) in [0, 1] -> (R, C + 1, m, m) for ``match``; None without pixel matching."""
         return None if self.pixel_matching is None else torch.cat([roi, masks[:, None].to(roi.dtype)], dim=1)
 
-    def segment(self, roi: Tensor, template: Tensor | None = None) -> Tensor:
-        """(R, C, m, m) -> (R, m, m) mask logits (Sec. 3.1), of the template's object if one is given."""
-        logits, matched = self.reid_head.segment(roi), self.match(roi, template)
+    def segment(self, roi: Tensor, matched: Tensor | None = None) -> Tensor:
+        """(R, C, m, m) -> (R, m, m) mask logits (Sec. 3.1), of the object that ``match`` found, if it was asked."""
+        logits = self.reid_head.segment(roi)
         return logits if matched is None else logits + matched
 
     def begin(self, roi: Tensor, masks: Tensor) -> Tensor:
@@ -112,10 +112,9 @@ class DyeNet(nn.Module):
         warped_hidden: Tensor,
         warped_mask: Tensor,
         fine_roi: Tensor | None = None,
-        template: Tensor | None = None,
+        matched: Tensor | None = None,
     ) -> PropagationOutput:
-        """One step of the recurrence (Eqs. 1 and 2)."""
-        matched = self.match(roi, template)
+        """One step of the recurrence (Eqs. 1 and 2); ``matched`` is what ``match`` found."""
         return self.propagation_head(roi, warped_hidden, warped_mask, fine_roi, matched)
 
 

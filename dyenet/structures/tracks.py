@@ -90,7 +90,8 @@ class PropagationState:
 
     ``frames`` and ``object_ids`` (lists of length R) say where and whose each row of ``patches`` is;
     ``memory`` and ``template`` (R, ...), or None, are the propagator's own: what is carried from frame to frame, and
-    what stays as it was at the starting points.
+    what stays as it was at the starting points. ``match`` (R,), or None: how well each mask matches its template, and
+    ``own_match`` how well the template's own mask does.
     """
 
     frames: list[int]
@@ -98,16 +99,21 @@ class PropagationState:
     patches: MaskPatches
     memory: Tensor | None = None
     template: Tensor | None = None
+    match: Tensor | None = None
+    own_match: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.frames)
 
     def select(self, rows: Sequence[int]) -> PropagationState:
         """The given rows, in the given order."""
+
+        def of(values: Tensor | None) -> Tensor | None:
+            return None if values is None else values[list(rows)]
+
         return PropagationState(
             [self.frames[r] for r in rows],
             [self.object_ids[r] for r in rows],
             self.patches[rows],
-            None if self.memory is None else self.memory[list(rows)],
-            None if self.template is None else self.template[list(rows)],
+            *map(of, (self.memory, self.template, self.match, self.own_match)),
         )

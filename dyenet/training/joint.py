@@ -118,14 +118,15 @@ class JointTraining(Stage):
         }
 
     def _segment(self, roi: Tensor, objects: Tensor, state: RecurrentState | None) -> Tensor:
-        logits = self.network.segment(roi)
         if state is None or state.template is None or not len(state.objects):
-            return logits
+            return self.network.segment(roi)
         same = objects[:, None] == state.objects  # (R', R)
         known, row = same.any(dim=1).nonzero()[:, 0], same.int().argmax(dim=1)
         matched = self.network.match(roi[known], state.template[row[known]])
         assert matched is not None
-        return logits.index_add(0, known, matched.to(logits.dtype))
+        return self.network.segment(
+            roi, roi.new_zeros(len(roi), *matched.shape[1:]).index_add(0, known, matched)
+        )
 
     def sample_rois(self, batch: ClipBatch, features: FrameFeatures) -> tuple[Tensor, Tensor, Tensor]:
         """(objects (R',), frames (R',), boxes (R', 4)) of L_reid and L_mask."""

@@ -85,12 +85,13 @@ def unroll(
         flow = batch.flow[batch.clip[objects], t - 1]
         boxes = _next_boxes(config, batch, owners, t, state, flow)
         rows = batch.frame_rows(objects, t)
+        roi = network.roi_features(features, boxes, rows)
         output = network.propagate(
-            network.roi_features(features, boxes, rows),
+            roi,
             warp_hidden(state.hidden, state.boxes, boxes, flow),  # no gradient to the boxes
             warp_hidden(state.masks[:, None], state.boxes, boxes, flow)[:, 0],
             network.fine_roi_features(features, boxes, rows),
-            state.template,
+            network.match(roi, state.template),
         )
         logits = output.logits.float()
         at_t = torch.full_like(objects, t)

@@ -88,7 +88,8 @@ def test_the_mask_loss_hears_pixel_matching_of_the_objects_that_have_a_template(
     found, hears = stage._segment(roi, objects, one), objects == state.objects[1]
     assert 0 < hears.sum() < len(hears)
     assert torch.equal(found[~hears], alone[~hears])
-    expected = stage.network.segment(roi[hears], state.template[1:2].expand(int(hears.sum()), -1, -1, -1))
+    template = state.template[1:2].expand(int(hears.sum()), -1, -1, -1)
+    expected = alone[hears] + stage.network.match(roi[hears], template)
     assert torch.allclose(found[hears], expected, atol=1e-5)
     stage.reid_and_mask_losses(batch, features, state)["loss_mask"].backward()
     assert stage.network.pixel_matching.key.weight.grad.any()
