@@ -8,7 +8,9 @@ inference = dict(
         starting_mask="probability",  # as in its training
         min_component_ratio=0.1,  # this and the next chosen on devval
         new_component_ratio=0.5,
+        min_match=0.3,  # chosen on composites of training sequences, as is the next
     ),
+    expansion=dict(threshold=0.85),
     lost=dict(margin=0.1),  # chosen on composites
     flow=dict(type="DISFlow", preset="medium"),
 )
