@@ -2,7 +2,7 @@
 # Run: python scripts/transfer_heads.py dyenet/weights/small.safetensors dyenet/r101v2_joint.py
 #          work_dirs/r101v2_start.safetensors --dataset davis2016 --root DAVIS --split train
 #      dyenet train dyenet/r101v2_joint.py [--set data_root=DATA] [--set model.network.trunk.weights=FILE]
-# The 240 clips come round nearly four times; the trunk's maps of them (8 GB) are computed once.
+# The 240 clips come round nearly four times; the trunk's maps of them (6 GB) are computed once.
 _base_ = [
     "../_base_/models/r101v2.py",
     "../_base_/inference/laptop.py",
