@@ -13,6 +13,7 @@ model = dict(
     recurrence=dict(dice_weight=0.5),
 )
 train_dataloader = dict(
+    batch_size=4,
     dataset=dict(
         _delete_=True,
         type="FirstFrameClips",
