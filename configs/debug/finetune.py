@@ -22,6 +22,6 @@ train_dataloader = dict(
         size=(64, 96),
         num_frames=3,
         length=1000,
-    )
+    ),
 )
 video_iters = 10

@@ -194,7 +194,8 @@ class FileVideo:
         if not container.streams.video:
             container.close()
             raise InputError(f"the file {self.path} holds no video")
-        container.streams.video[0].thread_type = "AUTO"
+        # not "AUTO": with a thread per frame, what a damaged frame is reported as depends on the threads' timing
+        container.streams.video[0].thread_type = "SLICE"
         return container
 
     def _read(self) -> Iterator[av.VideoFrame]:
