@@ -2,7 +2,7 @@
 # ImageNet weights of their own trunk.
 # Run: dyenet train dyenet/small_distill.py [--set data_root=DATA]
 # Your teacher: --set model.teacher.file=... model.teacher.weights=...; any module serves (docs/training.md).
-# The 4,000 crops come round six times; the teacher's maps of them (4.4 GB) are computed once.
+# The 4,000 crops come round six times; the teacher's maps of them (some 9 GB) are computed once.
 _base_ = [
     "../_base_/models/small_bn.py",
     "../_base_/inference/laptop.py",

@@ -201,9 +201,8 @@ def compose_video(
 
 def show_well(masks: NDArray[np.uint8], num_objects: int) -> bool:
     """Whether masks (T, H, W) have all objects where ``compose_video`` says."""
-    areas = np.stack(
-        [(masks == k).mean((1, 2)) for k in range(1, num_objects + 1)]
-    )  # (K, T), shares of the frame
+    # (K, T), shares of the frame
+    areas = np.stack([(masks == k).mean((1, 2)) for k in range(1, num_objects + 1)])
     seen = areas >= 0.002
     given = seen[:, 0] & (areas[:, 0] >= 0.25 * areas.max(axis=1))
     return bool(given.all() and (seen.mean(1) >= 0.5).all())

@@ -133,7 +133,7 @@ class DyeNetPropagator:
                 probabilities *= kept
                 if self._network.propagation_head.mask_channels:  # the mask rides along in the memory
                     memory[:, -1] *= self._pooled(kept).to(memory)
-            if matched is not None and match is not None:
+            if match is not None and matched is not None:
                 match[order] = self._match(matched, probabilities[order])
         patches = _kept(new_boxes, probabilities)
         return PropagationState(
@@ -150,7 +150,8 @@ class DyeNetPropagator:
         if probabilities.shape[-1] != self._size:
             probabilities = F.interpolate(probabilities, size=self._size, mode="bilinear")
         probabilities = probabilities[:, 0].cpu()
-        if matched is not None and own_match is not None and self._config.min_match is not None:
+        if matched is not None and own_match is not None:
+            assert self._config.min_match is not None
             least = self._config.min_match * own_match
             probabilities *= (self._match(matched, probabilities) >= least)[:, None, None]
         return _kept(boxes.cpu(), probabilities * self._main_parts(probabilities))
@@ -176,16 +177,17 @@ class DyeNetPropagator:
         config = self._config
         return main_parts(probabilities, config.min_component_ratio, config.new_component_ratio, warped)
 
-    def _templates(
-        self, points: Sequence[StartingPoint | Template]
-    ) -> tuple[Tensor, Tensor] | tuple[None, None]:
-        """What pixel matching compares with, and how well it matches itself, a row each; None without it."""
+    def _templates(self, points: Sequence[StartingPoint | Template]) -> tuple[Tensor | None, Tensor | None]:
+        """What pixel matching compares with, None without it, and how well that matches itself, None unless
+        ``min_match`` asks; a row each.
+        """
         if self._network.pixel_matching is None:
             return None, None
         _, roi, probabilities, masks = self._enter(points)
         template = self._network.template(roi, masks)
+        if self._config.min_match is None:
+            return template, None
         matched = self._network.match(roi, template)
-        assert template is not None
         assert matched is not None
         return template, self._match(matched, probabilities)
 

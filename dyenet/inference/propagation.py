@@ -144,7 +144,7 @@ def extend(
 
 
 def _matches(state: PropagationState, row: int, config: PropagationConfig) -> bool:
-    if state.match is None or state.own_match is None or config.min_match is None:
+    if config.min_match is None or state.match is None or state.own_match is None:
         return True
     return bool(state.match[row] >= config.min_match * state.own_match[row])
 

@@ -90,8 +90,8 @@ class PropagationState:
 
     ``frames`` and ``object_ids`` (lists of length R) say where and whose each row of ``patches`` is;
     ``memory`` and ``template`` (R, ...), or None, are the propagator's own: what is carried from frame to frame, and
-    what stays as it was at the starting points. ``match`` (R,), or None: how well each mask matches its template, and
-    ``own_match`` how well the template's own mask does.
+    what stays as it was at the starting points. ``match`` (R,): how well each mask matches its template, and
+    ``own_match`` how well the template's own mask does; None where nobody asks.
     """
 
     frames: list[int]

@@ -124,9 +124,8 @@ class JointTraining(Stage):
         known, row = same.any(dim=1).nonzero()[:, 0], same.int().argmax(dim=1)
         matched = self.network.match(roi[known], state.template[row[known]])
         assert matched is not None
-        return self.network.segment(
-            roi, roi.new_zeros(len(roi), *matched.shape[1:]).index_add(0, known, matched)
-        )
+        log_odds = matched.new_zeros(len(roi), *matched.shape[1:]).index_add(0, known, matched)
+        return self.network.segment(roi, log_odds)
 
     def sample_rois(self, batch: ClipBatch, features: FrameFeatures) -> tuple[Tensor, Tensor, Tensor]:
         """(objects (R',), frames (R',), boxes (R', 4)) of L_reid and L_mask."""

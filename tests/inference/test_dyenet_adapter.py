@@ -166,7 +166,7 @@ def test_how_a_mask_matches_is_the_mean_inside_it(tiny_model, video):
 
 def test_how_a_mask_matches_is_known_beside_how_its_template_does(tiny_model, video):
     start = starting_point(1, 2, [20.0, 16.0, 60.0, 48.0], tiny_model.network.mask_size)
-    net = propagator(tiny_model, video)
+    net = propagator(tiny_model, video, min_match=0.3)
     begun = net.begin([start, replace(start, frame=1)])
     assert (begun.own_match > 1).all()
     moved = net.step(begun, [3, 2]).select([1])
