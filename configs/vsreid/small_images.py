@@ -1,9 +1,10 @@
 # VS-ReID small, 1 of 6: the RGB stream on photos, guided by their own worn masks (Sec. 3.4, pre-training).
-# Run: dyenet train vsreid/small_images.py [--set data_root=DATA]
+# All its networks but the flow stream, which is a copy of the RGB stream, begin with the distilled trunk of `small`.
+# Run: dyenet train vsreid/small_images.py [--set data_root=DATA]   (after dyenet/small_distill.py)
 # Then small_rgb, small_flow, small_streams, small_detector, small_identification; the last one's weights are whole.
 # Time and result: docs/results.md.
 _base_ = [
-    "../_base_/models/vsreid_small_bn.py",
+    "../_base_/models/vsreid_small.py",
     "../_base_/inference/vsreid.py",
     "../_base_/datasets/small_mix.py",
     "../_base_/schedules/small.py",
@@ -14,11 +15,17 @@ model = dict(
     _delete_=True,
     type="PropagationTraining",
     network={{_base_.model}},
-    init_from=None,
+    init_from="work_dirs/small_distill/final.safetensors",
+    init_parts={
+        "propagation.rgb.backbone.trunk": "trunk",
+        "detector.model.backbone.trunk": "trunk",
+        "identification.trunk": "trunk",
+    },
     streams="rgb",
     start_flow=None,
     guides=dict(source="same_frame", tps=0.1, dilation=3, max_per_clip=4),
 )
+optim_wrapper = dict(paramwise_cfg=dict(custom_keys={"trunk": dict(lr_mult=0.3)}))
 train_dataloader = dict(
     dataset=dict(
         _delete_=True,

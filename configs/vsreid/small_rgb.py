@@ -1,7 +1,7 @@
 # VS-ReID small, 2 of 6: the RGB stream on video, guided by the worn mask of the frame before, carried by the flow.
 # Run: dyenet train vsreid/small_rgb.py [--set data_root=DATA]   (after small_images). Time and result: docs/results.md.
 _base_ = [
-    "../_base_/models/vsreid_small_bn.py",
+    "../_base_/models/vsreid_small.py",
     "../_base_/inference/vsreid.py",
     "../_base_/datasets/small_mix.py",
     "../_base_/schedules/small.py",
@@ -17,3 +17,4 @@ model = dict(
     start_flow=None,
     guides=dict(source="previous_frame", tps=0.1, dilation=3, max_per_clip=4),
 )
+optim_wrapper = dict(paramwise_cfg=dict(custom_keys={"trunk": dict(lr_mult=0.3)}))

@@ -26,8 +26,9 @@ class Stage(BaseModel):
     """Base of the stages: wraps a network, and gives a dict of losses for a batch of clips.
 
     ``network`` is a config block. ``init_from`` is the weights file of the stage before (strict), of which
-    ``init_parts`` takes only these modules of the network (``trunk``): the rest may be another. ``freeze`` names
-    modules that are not trained and whose batch norms, if any, keep their statistics.
+    ``init_parts`` takes only these modules of the network (``trunk``): the rest may be another; as a mapping, each
+    of its keys from the module of the file that it names. ``freeze`` names modules that are not trained and whose
+    batch norms, if any, keep their statistics.
     """
 
     def __init__(
@@ -35,17 +36,19 @@ class Stage(BaseModel):
         *,
         network: Mapping[str, Any],
         init_from: str | None = None,
-        init_parts: Sequence[str] | None = None,
+        init_parts: Sequence[str] | Mapping[str, str] | None = None,
         freeze: Sequence[str] = (),
     ) -> None:
         super().__init__()
         self.network: nn.Module = MODELS.build(dict(network))
         if init_from is not None:
             state = read_weights(init_from)[0]
-            for part in [""] if init_parts is None else init_parts:
-                prefix = f"{part}." if part else ""
+            parts = [""] if init_parts is None else init_parts
+            sources = parts if isinstance(parts, Mapping) else {part: part for part in parts}
+            for part, source in sources.items():
+                prefix = f"{source}." if source else ""
                 own = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
-                load_strictly(self._submodule(part, "init_parts"), own, f"{init_from} {part}".rstrip())
+                load_strictly(self._submodule(part, "init_parts"), own, f"{init_from} {source}".rstrip())
         self._frozen = [self._submodule(name, "freeze") for name in freeze]
         self._freeze()
         self.sources: list[str] = []

@@ -271,8 +271,6 @@ def test_msk_keeps_the_mask_where_it_was_and_cuts_its_box(video):
 def model(name: str, **inference) -> Model:
     torch.manual_seed(0)
     block = load_config(f"_base_/models/{name}.py").model.to_dict()
-    if name == "msk_small":
-        block |= dict(blocks=(1, 1, 1, 1), planes=4, aspp_channels=8)
     network = MODELS.build(block).eval().requires_grad_(False)
     config = build(InferenceConfig, {"vsreid": {"mask_size": SIZE}, **inference})
     cpu = torch.device("cpu")

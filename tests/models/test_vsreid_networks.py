@@ -25,9 +25,13 @@ from dyenet.models.blocks import fuse_frozen_norms
 from dyenet.registry import MODELS
 
 TINY = dict(type="MaskPropagationNetwork", patch_size=65, blocks=(1, 1, 1, 1), planes=4, aspp_channels=8)
+SLIM = dict(type="SmallTrunk", dilations=(1,))
+ON_TRUNK = dict(
+    type="MaskPropagationNetwork", patch_size=65, trunk=SLIM, aspp_channels=8, aspp_dilations=(2, 1)
+)
 DETECTOR = dict(
     type="FasterRCNN",
-    backbone=dict(type="SmallTrunk", dilations=(1,)),
+    backbone=SLIM,
     sizes=(16, 32),
     representation=16,
     short_side=64,
@@ -81,6 +85,33 @@ def test_stride_8_and_the_released_dilations():
     assert dilations == [1, 1, 1, 1, 2, 2, 4, 4]
 
 
+def test_a_trunk_with_a_blind_guide_gives_its_own_map():
+    """And with a guide that is heard, the first norm's output is moved by it: one more input channel."""
+    net = build(ON_TRUNK).rgb.backbone
+    x, guide = torch.randn(1, 3, 64, 64), torch.rand(1, 1, 64, 64)
+    seen = []
+    net.trunk.stem[2].register_forward_hook(lambda m, i, o: seen.append(o.clone()))
+    heard = net(x, guide)
+    expected = (net.trunk.stem[1](net.trunk.stem[0](x)) + net.prob_encode(guide)).relu()
+    assert torch.allclose(seen[0], expected, atol=1e-6)
+    net.prob_encode.weight.data.zero_()
+    assert torch.allclose(net(x, guide), net.trunk.maps(x)[0], atol=1e-6)
+    assert not torch.allclose(heard, net(x, guide), atol=1e-3)
+
+
+def test_the_identification_net_stands_on_a_trunk_too():
+    net = build({**IDENTIFICATION, "trunk": SLIM}, norm="gn")
+    image = torch.rand(1, 3, 64, 96) * 255
+    image[:, :, :, 48:] = 0
+    boxes = torch.tensor([[4.0, 4, 40, 40], [52.0, 4, 90, 40], [4.0, 4, 40, 40]])
+    found = net(image, boxes, torch.zeros(3, dtype=torch.long))
+    assert found.shape == (3, 8)
+    assert torch.allclose(found.norm(dim=1), torch.ones(3), atol=1e-5)
+    assert torch.allclose(found[0], found[2])
+    assert not torch.allclose(found[0], found[1], atol=1e-2)
+    assert net.extract_features(image)[0].shape[-2:] == (8, 12)  # 1/8 of 64 x 96
+
+
 def test_averaging_is_the_mean_of_the_two_softmaxes():
     network = build(TINY)
     rgb = torch.tensor([0.0, math.log(3)]).reshape(1, 2, 1, 1)  # probability 3/4
@@ -113,9 +144,10 @@ def test_each_stream_sees_its_own_input_and_the_guide():
             assert same == (position == blind), (name, position, seen)
 
 
-def test_corners_of_the_map_stay_on_corners_of_the_patch():
+@pytest.mark.parametrize("block", [TINY, ON_TRUNK])
+def test_corners_of_the_map_stay_on_corners_of_the_patch(block):
     """The logits at pixels 0, 8, 16 ... are those of the 1/8 map, without any interpolation."""
-    network = build(TINY)
+    network = build(block)
     images, flow, guides = inputs(batch=1)
     coarse = []
     network.rgb.classifier.register_forward_hook(lambda m, i, o: coarse.append(o))
@@ -123,8 +155,9 @@ def test_corners_of_the_map_stay_on_corners_of_the_patch():
     assert torch.allclose(logits[..., ::8, ::8], coarse[0], atol=1e-5)
 
 
-def test_folding_frozen_norms_changes_nothing():
-    network = build(TINY)
+@pytest.mark.parametrize("block", [TINY, ON_TRUNK])
+def test_folding_frozen_norms_changes_nothing(block):
+    network = build(block)
     for norm in network.modules():
         if hasattr(norm, "running_mean"):
             norm.running_mean.normal_(0, 0.1)
@@ -134,17 +167,19 @@ def test_folding_frozen_norms_changes_nothing():
     assert torch.allclose(network(*inputs()), before, atol=1e-4)
 
 
+@pytest.mark.parametrize("block", [TINY, ON_TRUNK])
 @pytest.mark.parametrize("first_conv", ["rgb_mean", "random"])
-def test_the_flow_stream_starts_as_the_rgb_stream(first_conv):
-    network = build(TINY)
+def test_the_flow_stream_starts_as_the_rgb_stream(first_conv, block):
+    network = build(block)
     own = network.flow.backbone.first_conv.weight.detach().clone()
     network.start_flow_from_rgb(first_conv)
     first = network.flow.backbone.first_conv.weight
     rgb = network.rgb.state_dict()
-    mean = rgb["backbone.conv1_1.weight"].mean(1)
+    mean = network.rgb.backbone.first_conv.weight.mean(1)
     for channel in range(2):
         assert torch.allclose(first[:, channel], mean if first_conv == "rgb_mean" else own[:, channel])
-    rest = {k: v for k, v in network.flow.state_dict().items() if k != "backbone.conv1_1.weight"}
+    rest = {k: v for k, v in network.flow.state_dict().items() if v.shape != first.shape}
+    assert len(rest) == len(rgb) - 1
     assert all(torch.equal(v, rgb[k]) for k, v in rest.items())
 
 

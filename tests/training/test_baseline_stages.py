@@ -7,9 +7,11 @@ import math
 import pytest
 import torch
 from tiny_training import draw_clips
+from torch import nn
 
 from dyenet.config import load_config
-from dyenet.errors import ConfigError
+from dyenet.errors import ConfigError, WeightsError
+from dyenet.models.weights import save_network
 from dyenet.registry import MODELS
 from dyenet.structures import Clip
 from dyenet.training.baselines import GuideConfig, pixel_loss
@@ -129,7 +131,7 @@ def test_the_flow_stream_begins_as_the_rgb_stream():
 
 def test_msk_sees_the_previous_mask_where_it_was():
     network = load_config("_base_/models/msk_small.py").model.to_dict()
-    network |= dict(blocks=(1, 1, 1, 1), planes=4, aspp_channels=8)
+    network |= dict(aspp_channels=8)
     training = stage("MSKTraining", network=network, guides=dict(**EXACT, max_per_clip=1))
     seen = []
     logits = training.network.logits
@@ -141,6 +143,19 @@ def test_msk_sees_the_previous_mask_where_it_was():
     assert len(shown) == 1
     assert torch.equal(masks[0], clip.masks[shown[0] - 1].float())
     assert training.network.stream.backbone.prob_encode.weight.grad.abs().sum() > 0
+
+
+def test_each_network_begins_with_the_trunk_of_another(tmp_path):
+    trunk = dict(type="SmallTrunk", dilations=(1,))
+    other = nn.ModuleDict({"trunk": MODELS.build(trunk)})
+    save_network(other, {}, tmp_path / "distilled.safetensors", dtype=torch.float32)
+    network = dict(type="MSK", trunk=trunk, aspp_channels=8)
+    options = dict(network=network, init_from=str(tmp_path / "distilled.safetensors"))
+    training = stage("MSKTraining", **options, init_parts={"stream.backbone.trunk": "trunk"})
+    own = training.network.stream.backbone.trunk.state_dict()
+    assert all(torch.equal(own[k], v) for k, v in other["trunk"].state_dict().items())
+    with pytest.raises(WeightsError, match="head"):
+        stage("MSKTraining", **options, init_parts={"stream.backbone.trunk": "head"})
 
 
 def test_parts_that_are_not_there_are_named():

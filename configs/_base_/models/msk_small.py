@@ -1,3 +1,8 @@
-# An MSK that two CPU cores can train: the size of one small VS-ReID stream.
-_base_ = "msk_r101.py"
-model = dict(blocks=(1, 2, 3, 2), planes=16, aspp_channels=64, aspp_dilations=(3, 6, 9, 12, 1))
+# An MSK that two CPU cores can train: the trunk of `small` with the mask as one more channel.
+model = dict(
+    type="MSK",
+    trunk=dict(type="SmallTrunk", norm="frozen_bn", dilations=(1, 2, 4, 2, 4)),
+    norm="gn",
+    aspp_channels=96,
+    aspp_dilations=(3, 6, 9, 12, 1),
+)

@@ -1,4 +1,6 @@
-# A VS-ReID that two CPU cores can train: slim streams on patches of 225 x 225, a slim detector and re-id network.
+# A VS-ReID that two CPU cores can train: each of its networks on a trunk of its own like that of `small`, the streams
+# on patches of 225 x 225.
+trunk = dict(type="SmallTrunk", norm="frozen_bn", dilations=(1, 2, 4, 2, 4))
 model = dict(
     type="VSReID",
     propagation=dict(
@@ -6,16 +8,14 @@ model = dict(
         patch_size=225,
         flow_stream=True,
         fusion="softmax_average",
-        blocks=(1, 2, 3, 2),
-        planes=16,
-        stem="deep",
-        norm="frozen_bn",
-        aspp_channels=64,
+        trunk=trunk,
+        norm="gn",
+        aspp_channels=96,
         aspp_dilations=(3, 6, 9, 12, 1),
     ),
     detector=dict(
         type="FasterRCNN",
-        backbone=dict(type="SmallTrunk", norm="frozen_bn", dilations=(1, 2)),
+        backbone=trunk,
         num_classes=2,
         sizes=(16, 32, 64, 128, 256),
         representation=128,
@@ -24,11 +24,11 @@ model = dict(
     ),
     identification=dict(
         type="IdentificationNet",
-        blocks=(1, 2, 3, 2),
+        trunk=trunk,
+        blocks=(1, 1, 1, 1),
         planes=16,
-        split=2,
         embedding_dim=128,
-        norm="frozen_bn",
+        norm="gn",
         short_side=300,
         long_side=540,
     ),

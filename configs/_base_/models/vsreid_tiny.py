@@ -1,9 +1,18 @@
-# For tests: every part of VS-ReID, as narrow as it gets.
-_base_ = "vsreid_small_bn.py"
+# For tests: every part of VS-ReID, as narrow as it gets, with its ResNets.
 model = dict(
-    propagation=dict(patch_size=65, blocks=(1, 1, 1, 1), planes=4, aspp_channels=8, aspp_dilations=(2, 1)),
+    type="VSReID",
+    propagation=dict(
+        type="MaskPropagationNetwork",
+        patch_size=65,
+        norm="bn",
+        blocks=(1, 1, 1, 1),
+        planes=4,
+        aspp_channels=8,
+        aspp_dilations=(2, 1),
+    ),
     detector=dict(
-        backbone=dict(dilations=(1,)),
+        type="FasterRCNN",
+        backbone=dict(type="SmallTrunk", norm="bn", dilations=(1,)),
         sizes=(16, 32),
         representation=16,
         short_side=64,
@@ -11,6 +20,14 @@ model = dict(
         rois_per_image=32,
     ),
     identification=dict(
-        blocks=(1, 1, 2, 1), planes=4, split=1, embedding_dim=16, short_side=64, long_side=128
+        type="IdentificationNet",
+        blocks=(1, 1, 2, 1),
+        planes=4,
+        split=1,
+        embedding_dim=16,
+        norm="bn",
+        short_side=64,
+        long_side=128,
     ),
+    person_identification=None,
 )

@@ -9,6 +9,7 @@ from torch import Tensor
 from dyenet.errors import WeightsError
 from dyenet.models.baselines.detection import FasterRCNN
 from dyenet.models.baselines.guided_resnet import GuidedResNet
+from dyenet.models.baselines.guided_trunk import GuidedTrunk
 from dyenet.models.baselines.vsreid import MaskPropagationNetwork
 from dyenet.models.weights import load_strictly
 
@@ -34,8 +35,9 @@ def load_released_vsreid(network: MaskPropagationNetwork, state: Mapping[str, Te
     wrong = []
     if network.fusion != "logit_sum":
         wrong.append(f"fusion is {network.fusion!r}, not 'logit_sum'")
-    if network.rgb.backbone.stem != "deep":
-        wrong.append(f"stem is {network.rgb.backbone.stem!r}, not 'deep'")
+    stem = getattr(network.rgb.backbone, "stem", None)
+    if stem != "deep":
+        wrong.append(f"stem is {stem!r}, not 'deep'")
     for name, own, released in (("mean", network.mean, RELEASED_MEAN), ("std", network.std, RELEASED_STD)):
         if own.flatten().tolist() != list(released):
             wrong.append(f"{name} is not {released}")
@@ -53,11 +55,11 @@ def load_released_vsreid(network: MaskPropagationNetwork, state: Mapping[str, Te
     load_strictly(network, renamed, "the released VS-ReID weights")
 
 
-def load_imagenet_resnet101(backbone: GuidedResNet, state: Mapping[str, Tensor]) -> None:
+def load_imagenet_resnet101(backbone: GuidedResNet | GuidedTrunk, state: Mapping[str, Tensor]) -> None:
     """torchvision's ``resnet101`` state dict into a stream of the plain stem; the guide's convolution is left as it
     is, the classifier of the weights left out. (The deep stem has other first layers than any of torchvision's.)
     """
-    if backbone.stem != "plain":
+    if not isinstance(backbone, GuidedResNet) or backbone.stem != "plain":
         raise WeightsError(
             "torchvision's ResNets fit the plain stem alone; build the stream with stem='plain'"
         )

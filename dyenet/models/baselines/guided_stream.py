@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dyenet.models.baselines.aspp import ASPP
 from dyenet.models.baselines.guided_resnet import GuidedResNet, StemName
+from dyenet.models.baselines.guided_trunk import GuidedTrunk
 from dyenet.models.blocks import NormName
 
 STRIDE = 8
 
 
 class GuidedStream(nn.Module):
-    """``GuidedResNet``, ``ASPP``, dropout of 0.1 of the channels, and a 1x1 convolution to (background, object)."""
+    """``GuidedResNet``, ``ASPP``, dropout of 0.1 of the channels, and a 1x1 convolution to (background, object).
+
+    ``trunk``: the block of a ``SmallTrunk`` that stands in place of the ResNet of ``blocks``, ``planes`` and ``stem``.
+    """
 
     def __init__(
         self,
         in_channels: int,
         *,
+        trunk: dict[str, Any] | None = None,
         blocks: Sequence[int] = (3, 4, 23, 3),
         planes: int = 64,
         stem: StemName = "deep",
@@ -29,7 +35,11 @@ class GuidedStream(nn.Module):
         aspp_dilations: Sequence[int] = (6, 12, 18, 24, 1),
     ) -> None:
         super().__init__()
-        self.backbone = GuidedResNet(in_channels, blocks=blocks, planes=planes, stem=stem, norm=norm)
+        self.backbone: GuidedResNet | GuidedTrunk
+        if trunk is None:
+            self.backbone = GuidedResNet(in_channels, blocks=blocks, planes=planes, stem=stem, norm=norm)
+        else:
+            self.backbone = GuidedTrunk(in_channels, trunk=trunk)
         self.aspp = ASPP(
             self.backbone.out_channels, channels=aspp_channels, dilations=aspp_dilations, norm=norm
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -11,10 +12,9 @@ from torchvision.models.resnet import Bottleneck
 from torchvision.ops import RoIPool
 
 from dyenet.models.blocks import NORMS, NormName, initialise, residual_stage
-from dyenet.models.trunk import IMAGENET_MEAN, IMAGENET_STD
+from dyenet.models.trunk import IMAGENET_MEAN, IMAGENET_STD, Trunk
 from dyenet.registry import MODELS
 
-STRIDE = 16
 POOLED = 14
 
 
@@ -24,6 +24,8 @@ class IdentificationNet(nn.Module):
 
     ``blocks`` (3, 4, 6, 3) and ``planes`` 64: ResNet-50, with torchvision's names. Frames are resized so that the
     shorter side is ``short_side`` pixels and the longer at most ``long_side``.
+
+    ``trunk``: the block of one of DyeNet's trunks that stands in place of conv1..conv4_``split``, at 1/8.
     """
 
     layer1: nn.Sequential
@@ -36,6 +38,7 @@ class IdentificationNet(nn.Module):
     def __init__(
         self,
         *,
+        trunk: dict[str, Any] | None = None,
         blocks: Sequence[int] = (3, 4, 6, 3),
         planes: int = 64,
         split: int = 3,
@@ -47,12 +50,18 @@ class IdentificationNet(nn.Module):
         super().__init__()
         self.split, self.embedding_dim = split, embedding_dim
         self.short_side, self.long_side = short_side, long_side
-        self.conv1 = nn.Conv2d(3, planes, 7, 2, 3, bias=False)
-        self.bn1 = NORMS[norm](planes)
-        self.relu = nn.ReLU(inplace=True)
-        self.maxpool = nn.MaxPool2d(3, 2, 1)
-        channels = planes
-        for stage, (count, stride) in enumerate(zip(blocks, (1, 2, 2, 2), strict=True)):
+        stages = list(enumerate(zip(blocks, (1, 2, 2, 2), strict=True)))
+        self.trunk: Trunk | None = None
+        if trunk is not None:
+            self.trunk = MODELS.build(trunk)
+            channels, stages = self.trunk.out_channels, stages[-1:]
+        else:
+            self.conv1 = nn.Conv2d(3, planes, 7, 2, 3, bias=False)
+            self.bn1 = NORMS[norm](planes)
+            self.relu = nn.ReLU(inplace=True)
+            self.maxpool = nn.MaxPool2d(3, 2, 1)
+            channels = planes
+        for stage, (count, stride) in stages:
             width = planes * 2**stage
             layer = residual_stage(
                 Bottleneck, channels, width, stride=stride, dilations=(1,) * count, norm=norm
@@ -60,19 +69,22 @@ class IdentificationNet(nn.Module):
             setattr(self, f"layer{stage + 1}", layer)
             channels = width * Bottleneck.expansion
         self.fc = nn.Linear(channels, embedding_dim)
-        self.pool = RoIPool(POOLED, 1 / STRIDE)
+        self.pool = RoIPool(POOLED, 1 / 16 if trunk is None else 1 / 8)
         initialise(self)
         nn.init.kaiming_normal_(self.fc.weight)
         self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).reshape(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(IMAGENET_STD).reshape(1, 3, 1, 1), persistent=False)
 
     def extract_features(self, images: Tensor) -> tuple[Tensor, float]:
-        """(B, 3, H, W) RGB in 0..255 -> the map (B, C, h, w) at 1/16 of the resized frames, and their scale."""
+        """(B, 3, H, W) RGB in 0..255 -> the map (B, C, h, w) of the resized frames, and their scale."""
         height, width = images.shape[-2:]
         scale = min(self.short_side / min(height, width), self.long_side / max(height, width))
         size = (max(1, round(height * scale)), max(1, round(width * scale)))
-        x = (images.to(self.mean.dtype) - self.mean) / self.std
+        x = images.to(self.mean.dtype)
         x = F.interpolate(x, size=size, mode="bilinear", antialias=scale < 1)
+        if self.trunk is not None:
+            return self.trunk(x)[0], scale  # 1/8
+        x = (x - self.mean) / self.std
         x = self.maxpool(self.relu(self.bn1(self.conv1(x))))  # 1/4
         x = self.layer2(self.layer1(x))  # 1/8
         return self.layer3[: self.split](x), scale  # 1/16
@@ -82,7 +94,9 @@ class IdentificationNet(nn.Module):
         maps, scale = features
         rois = torch.cat([rows[:, None].to(boxes.dtype), boxes * scale], dim=1)
         roi = self.pool(maps, rois.to(maps.dtype))  # (R, C, 14, 14)
-        x = self.layer4(self.layer3[self.split :](roi)).mean((2, 3))  # (R, C', 7, 7) -> (R, C')
+        if self.trunk is None:
+            roi = self.layer3[self.split :](roi)
+        x = self.layer4(roi).mean((2, 3))  # (R, C', 7, 7) -> (R, C')
         return F.normalize(self.fc(x), dim=1)
 
     def forward(self, images: Tensor, boxes: Tensor, rows: Tensor) -> Tensor:
