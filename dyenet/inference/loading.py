@@ -16,6 +16,7 @@ from torch import nn
 from dyenet.config import apply_overrides, build, load_config
 from dyenet.errors import ConfigError, WeightsError
 from dyenet.inference.config import InferenceConfig
+from dyenet.machine import is_fast_at_bfloat16
 from dyenet.models.blocks import fuse_frozen_norms
 from dyenet.models.weights import file_sha256, load_network
 from dyenet.registry import MODELS
@@ -125,19 +126,7 @@ def choose_device(name: str = "auto") -> torch.device:
 def choose_dtype(name: str, device: torch.device) -> torch.dtype:
     """``auto`` takes bfloat16 where the machine is fast at it: CUDA, and CPUs with AMX or AVX512-BF16."""
     if name == "auto":
-        fast = device.type == "cpu" and cpu_is_fast_at_bfloat16()
-        if device.type == "cuda":
-            fast = torch.cuda.is_bf16_supported(including_emulation=False)
-        return torch.bfloat16 if fast else torch.float32
+        return torch.bfloat16 if is_fast_at_bfloat16(device) else torch.float32
     if name not in DTYPES:
         raise ConfigError(f"dtype is '{name}'; it may be auto, {', '.join(DTYPES)}")
     return DTYPES[name]
-
-
-def cpu_is_fast_at_bfloat16() -> bool:
-    """Whether the CPU has AMX tiles or AVX512-BF16, asked of the machine now."""
-    try:
-        flags = Path("/proc/cpuinfo").read_text()
-    except OSError:  # no Linux; the CPUs of other systems' machines have neither, or nobody can tell
-        return False
-    return "avx512_bf16" in flags or "amx_bf16" in flags

@@ -237,6 +237,8 @@ class IdentificationTraining(Stage):
 
     def after_step(self) -> None:
         self.oim.update_collected()
+        if self.trained.pooled_norm is not None:
+            self.trained.pooled_norm.update()
 
 
 def cut(maps: Tensor, boxes: Tensor, rows: Tensor, size: int) -> Tensor:

@@ -11,6 +11,7 @@ from mmengine.optim import OptimWrapper
 from torch import nn
 
 from dyenet.errors import ConfigError
+from dyenet.machine import is_fast_at_bfloat16
 from dyenet.registry import OPTIM_WRAPPERS
 
 Precision = Literal["auto", "float32", "bfloat16"]
@@ -39,13 +40,6 @@ def optim_wrapper_config(config: dict[str, Any], precision: Precision) -> dict[s
         allowed = ", ".join(map(repr, get_args(Precision)))
         raise ConfigError(f"config key 'precision' is {precision!r}; it may be {allowed}")
     if precision == "auto":
-        precision = "bfloat16" if machine_has_fast_bf16() else "float32"
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        precision = "bfloat16" if is_fast_at_bfloat16(device) else "float32"
     return {**config, "type": "AutocastOptimWrapper" if precision == "bfloat16" else "OptimWrapper"}
-
-
-def machine_has_fast_bf16() -> bool:
-    """A GPU that knows bf16, or a CPU with AMX; elsewhere bf16 is emulated and slower than float32."""
-    if torch.cuda.is_available():
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    check = getattr(torch.cpu, "_is_amx_tile_supported", None)
-    return bool(check and check())

@@ -71,7 +71,7 @@ def test_random_weights_are_warned_of_and_always_the_same(monkeypatch, tmp_path)
 def test_bfloat16_where_the_machine_is_fast_at_it(monkeypatch):
     cpu = torch.device("cpu")
     for fast, dtype in [(True, torch.bfloat16), (False, torch.float32)]:
-        monkeypatch.setattr(loading, "cpu_is_fast_at_bfloat16", lambda fast=fast: fast)
+        monkeypatch.setattr(loading, "is_fast_at_bfloat16", lambda device, fast=fast: fast)
         assert choose_dtype("auto", cpu) is dtype
     assert choose_dtype("float16", cpu) is torch.float16
     with pytest.raises(ConfigError, match="dtype is 'int8'"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from dyenet.models.reid_head import FeatureNorm
+from dyenet.models.blocks import FeatureNorm
 
 
 def test_feature_norm_by_hand():

@@ -29,6 +29,7 @@ model = dict(
         planes=16,
         embedding_dim=128,
         norm="gn",
+        pooled_norm=True,
         short_side=300,
         long_side=540,
     ),

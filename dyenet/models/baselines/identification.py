@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torchvision.models.resnet import Bottleneck
 from torchvision.ops import RoIPool
 
-from dyenet.models.blocks import NORMS, NormName, initialise, residual_stage
+from dyenet.models.blocks import NORMS, FeatureNorm, NormName, initialise, residual_stage
 from dyenet.models.trunk import IMAGENET_MEAN, IMAGENET_STD, Trunk
 from dyenet.registry import MODELS
 
@@ -26,6 +26,7 @@ class IdentificationNet(nn.Module):
     shorter side is ``short_side`` pixels and the longer at most ``long_side``.
 
     ``trunk``: the block of one of DyeNet's trunks that stands in place of conv1..conv4_``split``, at 1/8.
+    ``pooled_norm`` normalises the pooled features before the FC layer, as in DyeNet's ``ReIDHead``.
     """
 
     layer1: nn.Sequential
@@ -44,6 +45,7 @@ class IdentificationNet(nn.Module):
         split: int = 3,
         embedding_dim: int = 256,
         norm: NormName = "frozen_bn",
+        pooled_norm: bool = False,
         short_side: int = 600,
         long_side: int = 1000,
     ) -> None:
@@ -68,6 +70,7 @@ class IdentificationNet(nn.Module):
             )
             setattr(self, f"layer{stage + 1}", layer)
             channels = width * Bottleneck.expansion
+        self.pooled_norm = FeatureNorm(channels) if pooled_norm else None
         self.fc = nn.Linear(channels, embedding_dim)
         self.pool = RoIPool(POOLED, 1 / 16 if trunk is None else 1 / 8)
         initialise(self)
@@ -97,7 +100,9 @@ class IdentificationNet(nn.Module):
         if self.trunk is None:
             roi = self.layer3[self.split :](roi)
         x = self.layer4(roi).mean((2, 3))  # (R, C', 7, 7) -> (R, C')
-        return F.normalize(self.fc(x), dim=1)
+        if self.pooled_norm is not None:
+            x = self.pooled_norm(x)
+        return F.normalize(self.fc(x).float(), dim=1)
 
     def forward(self, images: Tensor, boxes: Tensor, rows: Tensor) -> Tensor:
         """Both in one."""
