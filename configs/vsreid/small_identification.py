@@ -7,6 +7,7 @@ model = dict(
     type="IdentificationTraining",
     network={{_base_.model.network}},
     init_from="work_dirs/small_detector/final.safetensors",
+    freeze=["identification.trunk"],  # as distilled
     num_identities="auto",
     people=False,
 )

@@ -1,6 +1,6 @@
 # VS-ReID small, 1 of 6: the RGB stream on photos, guided by their own worn masks (Sec. 3.4, pre-training).
-# All its networks but the flow stream, which is a copy of the RGB stream, begin with the distilled trunk of `small`.
-# Run: dyenet train vsreid/small_images.py [--set data_root=DATA]   (after dyenet/small_distill.py)
+# All its networks but the flow stream, which is a copy of the RGB stream, begin with the distilled trunk.
+# Run: dyenet train vsreid/small_images.py [--set data_root=DATA]   (after small_trunk)
 # Then small_rgb, small_flow, small_streams, small_detector, small_identification; the last one's weights are whole.
 # Time and result: docs/results.md.
 _base_ = [
@@ -15,7 +15,7 @@ model = dict(
     _delete_=True,
     type="PropagationTraining",
     network={{_base_.model}},
-    init_from="work_dirs/small_distill/final.safetensors",
+    init_from="work_dirs/small_trunk/final.safetensors",
     init_parts={
         "propagation.rgb.backbone.trunk": "trunk",
         "detector.model.backbone.trunk": "trunk",

@@ -297,6 +297,16 @@ def test_an_external_trunk_stays_out_of_the_saved_weights(external_trunk):
     assert list(external_trunk.parameters()) == []
 
 
+def test_an_external_trunk_is_of_the_dtype_of_autocast_and_back(external_trunk):
+    image = torch.randint(0, 256, (1, 3, 32, 40), dtype=torch.uint8)
+    exact = external_trunk(image)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        rough = external_trunk(image)
+    for maps, nearly, again in zip(exact, rough, external_trunk(image), strict=True):
+        assert (maps.dtype, nearly.dtype, again.dtype) == (torch.float32, torch.bfloat16, torch.float32)
+        assert torch.allclose(nearly.float(), maps, atol=0.02 * float(maps.abs().max()))
+
+
 def test_an_external_trunk_s_maps_are_computed_once_per_picture(external_trunk, tmp_path, monkeypatch):
     images = torch.randint(0, 256, (3, 3, 32, 40), dtype=torch.uint8)
     plain = external_trunk(images)

@@ -168,3 +168,14 @@ def test_parts_that_are_not_there_are_named():
     alone["propagation"] = {**network["propagation"], "flow_stream": False}
     with pytest.raises(ConfigError, match="flow_stream=False"):
         stage("PropagationTraining", network=alone, streams="joint")
+
+
+def test_the_identification_stage_moves_the_norm_of_what_its_net_pools():
+    network = load_config(NETWORK).model.to_dict()
+    network["identification"]["pooled_norm"] = True
+    training = stage("IdentificationTraining", network=network, num_identities=32)
+    training(draw_clips(2))
+    training.after_step()
+    norm = training.network.identification.pooled_norm
+    assert norm.updates == 1
+    assert norm.mean.abs().max() > 0

@@ -1,6 +1,12 @@
-# A VS-ReID that two CPU cores can train: each of its networks on a trunk of its own like that of `small`, the streams
-# on patches of 225 x 225.
-trunk = dict(type="SmallTrunk", norm="frozen_bn", dilations=(1, 2, 4, 2, 4))
+# A VS-ReID that two CPU cores can train: each of its networks on a trunk of its own (vsreid/small_trunk.py),
+# the streams on patches of 225 x 225.
+trunk = dict(
+    type="SmallTrunk",
+    norm="frozen_bn",
+    depths=(2, 3),
+    width=160,
+    dilations=(1, 2, 4, 1, 2, 4, 1, 2, 4, 2),
+)
 model = dict(
     type="VSReID",
     propagation=dict(
