@@ -28,7 +28,7 @@ class Stage(BaseModel):
     ``network`` is a config block. ``init_from`` is the weights file of the stage before (strict), of which
     ``init_parts`` takes only these modules of the network (``trunk``): the rest may be another; as a mapping, each
     of its keys from the module of the file that it names. ``freeze`` names modules that are not trained and whose
-    batch norms, if any, keep their statistics.
+    batch norms, if any, keep their statistics; those that the network can have and lacks are passed over.
     """
 
     def __init__(
@@ -49,7 +49,8 @@ class Stage(BaseModel):
                 prefix = f"{source}." if source else ""
                 own = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
                 load_strictly(self._submodule(part, "init_parts"), own, f"{init_from} {source}".rstrip())
-        self._frozen = [self._submodule(name, "freeze") for name in freeze]
+        kept = [name for name in freeze if getattr(self.network, name, "") is not None]
+        self._frozen = [self._submodule(name, "freeze") for name in kept]
         self._freeze()
         self.sources: list[str] = []
 
