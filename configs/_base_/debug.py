@@ -5,6 +5,7 @@ train_dataloader = dict(
     num_workers=0,
     dataset=dict(type="SyntheticClips", size=(64, 96), num_frames=3, num_scenes=8, length=1000),
 )
+precision = "float32"  # the same losses on every machine
 max_iters = 30
 log_interval = 1
 optim_wrapper = dict(

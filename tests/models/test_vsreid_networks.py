@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 from torchvision.models import resnet101
 from torchvision.models.detection import fasterrcnn_resnet50_fpn
@@ -356,3 +357,16 @@ def test_the_identification_net_is_a_resnet50_split_after_conv4_3():
     assert net.layer4[0].conv2.stride == (2, 2)
     assert net.layer4[0].conv1.stride == (1, 1)
     assert tuple(net.fc.weight.shape) == (256, 2048)
+
+
+def test_the_identification_net_runs_in_bfloat16():
+    net = build(IDENTIFICATION)
+    images, boxes = inputs(64)[0], torch.tensor([[4.0, 8.0, 40.0, 50.0], [20.0, 4.0, 60.0, 44.0]])
+    exact = net(images, boxes, torch.arange(2))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        under_autocast = net(images, boxes, torch.arange(2))
+    whole = net.bfloat16()(images, boxes, torch.arange(2))
+    for rough in (under_autocast, whole):
+        assert rough.dtype == torch.float32
+        assert torch.linalg.vector_norm(rough, dim=1).tolist() == pytest.approx([1, 1], abs=1e-3)
+        assert F.cosine_similarity(rough, exact).min() > 0.98

@@ -41,7 +41,7 @@ def settings(weights: Path, davis: Path) -> list[str]:
         f"model.init_from={weights}",
         f"train_dataloader.dataset.root={davis}",
         "train_dataloader.dataset.size=(48, 64)",
-        "train_dataloader.dataset.num_frames=2",
+        "train_dataloader.dataset.num_frames=5",
         "max_iters=3",
         "video_iters=2",
         "log_interval=1",
