@@ -14,20 +14,6 @@ model = dict(
     reid_weight=1.0,
     rois=dict(_delete_=True, jittered=2, jitter=0.15, proposals=False, max_per_image=6),
 )
-train_dataloader = dict(
-    batch_size=8,
-    dataset=dict(
-        _delete_=True,
-        type="CompositeClips",
-        videos=[{{_base_.davis}}],
-        images={{_base_.photos}},
-        backgrounds=[f"{_base_.data_root}/static/imagenette"],
-        size=(224, 352),
-        num_frames=2,
-        max_step=30,
-        max_objects=3,
-        length=1000000,
-    ),
-)
+train_dataloader = dict(batch_size=8, dataset={{_base_.many_objects}})
 max_iters = 600
 optim_wrapper = dict(optimizer=dict(lr=1e-3))

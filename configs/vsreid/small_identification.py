@@ -11,18 +11,4 @@ model = dict(
     num_identities="auto",
     people=False,
 )
-train_dataloader = dict(
-    batch_size=8,
-    dataset=dict(
-        _delete_=True,
-        type="CompositeClips",
-        videos=[{{_base_.davis}}],
-        images={{_base_.photos}},
-        backgrounds=[f"{_base_.data_root}/static/imagenette"],
-        size=(224, 352),
-        num_frames=2,
-        max_step=30,
-        max_objects=3,
-        length=1000000,
-    ),
-)
+train_dataloader = dict(batch_size=8, dataset={{_base_.many_objects}})

@@ -236,9 +236,8 @@ class IdentificationTraining(Stage):
         return {"loss_reid": mean_over_processes(*self.oim.losses(embeddings, labels))}
 
     def after_step(self) -> None:
+        super().after_step()
         self.oim.update_collected()
-        if self.trained.pooled_norm is not None:
-            self.trained.pooled_norm.update()
 
 
 def cut(maps: Tensor, boxes: Tensor, rows: Tensor, size: int) -> Tensor:

@@ -200,9 +200,8 @@ class JointTraining(Stage):
         return rest, state
 
     def after_step(self) -> None:
+        super().after_step()
         self.oim.update_collected()
-        if self.network.reid_head.pooled_norm is not None:
-            self.network.reid_head.pooled_norm.update()
 
 
 def true_boxes(batch: ClipBatch, min_area: float) -> list[Tensor]:

@@ -12,6 +12,7 @@ from mmengine.model import BaseModel
 from torch import Tensor, nn
 
 from dyenet.errors import ConfigError, DyeNetError
+from dyenet.models.blocks import FeatureNorm
 from dyenet.models.trunk import ExternalTrunk
 from dyenet.models.weights import load_strictly, read_weights
 from dyenet.registry import MODELS
@@ -116,7 +117,10 @@ class Stage(BaseModel):
         return ", ".join(self.sources) or "unknown files"
 
     def after_step(self) -> None:
-        """Called once after every optimiser step."""
+        """Called once after every optimiser step; moves the running norms of what was seen in it."""
+        for module in self.modules():
+            if isinstance(module, FeatureNorm):
+                module.update()
 
 
 def keep_maps(trunk: nn.Module, folder: str) -> None:

@@ -4,6 +4,18 @@
 data_root = "../shared/data"
 photos = [f"{data_root}/static/ccp", f"{data_root}/static/horses", f"{data_root}/static/coco128"]
 davis = dict(root=f"{data_root}/davis2016", split="train")
+many_objects = dict(  # in place of the mix: what the Re-ID networks are trained on
+    _delete_=True,
+    type="CompositeClips",
+    videos=[davis],
+    images=photos,
+    backgrounds=[f"{data_root}/static/imagenette"],
+    size=(224, 352),
+    num_frames=2,
+    max_step=30,
+    max_objects=3,
+    length=1000000,
+)
 train_dataloader = dict(
     batch_size=2,
     num_workers=1,

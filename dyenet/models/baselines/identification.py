@@ -96,9 +96,8 @@ class IdentificationNet(nn.Module):
         """Boxes (R, 4), in pixels of the frames, in frames ``rows`` (R,) of the batch -> (R, D) of unit length."""
         maps, scale = features
         rois = torch.cat([rows[:, None].to(boxes.dtype), boxes * scale], dim=1)
-        roi = self.pool(maps.float(), rois.float()).to(
-            maps.dtype
-        )  # (R, C, 14, 14); RoIPool knows no bf16 on a CPU
+        roi = self.pool(maps.float(), rois.float())  # (R, C, 14, 14); RoIPool knows no bf16 on a CPU
+        roi = roi.to(maps.dtype)
         if self.trunk is None:
             roi = self.layer3[self.split :](roi)
         x = self.layer4(roi).mean((2, 3))  # (R, C', 7, 7) -> (R, C')
