@@ -27,6 +27,7 @@ class RetrievalConfig:
     * ``refinements``: times that a match's mask is first sought in its box with ``refine_enlargement`` of width and
       height added on each side, and the box made tight around it: proposals of a weak RPN show parts of objects. 0 is
       the paper's.
+    * ``embedding``: of the Re-ID network, or ``PooledEmbedding``.
     * ``embed_batch``: boxes that go through the Re-ID head at once; bounds its memory.
     """
 
@@ -38,6 +39,7 @@ class RetrievalConfig:
     frame_step: int = 3
     refinements: int = 0
     refine_enlargement: float = 0.2
+    embedding: Literal["network", "pooled"] = "network"
     embed_batch: int = 32
 
 
@@ -80,15 +82,13 @@ class PropagationConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LostConfig:
-    """When a tracklet has lost its object: see ``cut_where_lost``. ``margin`` None, the papers': they end a tracklet
-    only where its mask gets small.
+class VerificationConfig:
+    """When a tracklet has lost its object: see ``cut_where_lost``. ``min_similarity`` None, the papers': they end a
+    tracklet only where its mask gets small.
     """
 
-    margin: float | None = None
+    min_similarity: float | None = None
     times: int = 2
-    max_iou: float = 0.1
-    check_step: int = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,13 +98,16 @@ class LinkingConfig:
     A shared frame contradicts if the tube's mask and the tracklet's have an IoU below ``contradiction_iou``; any
     frame contradicts if the mask overlaps another object's tube by ``overlap_iou`` or more, and more than its own.
     A tracklet is rejected whole if more than ``max_contradicting_fraction`` of its frames contradict. With
-    ``reassign`` a rejected tracklet is offered to the next best object above the similarity threshold.
+    ``reassign`` a rejected tracklet is offered to the next best object above the similarity threshold. Where several
+    retrieved tracklets are linked, a frame's mask is that of the first, the most similar, or of the one whose start is
+    ``nearest`` in time, and has drifted least.
     """
 
     contradiction_iou: float = 0.5
     overlap_iou: float = 0.5
     max_contradicting_fraction: float = 0.0
     reassign: bool = False
+    shared_frames: Literal["first", "nearest"] = "first"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,7 +178,7 @@ class InferenceConfig:
     max_size: int | None = None
     retrieval: RetrievalConfig = field(default_factory=RetrievalConfig)
     propagation: PropagationConfig = field(default_factory=PropagationConfig)
-    lost: LostConfig = field(default_factory=LostConfig)
+    verification: VerificationConfig = field(default_factory=VerificationConfig)
     linking: LinkingConfig = field(default_factory=LinkingConfig)
     expansion: ExpansionConfig = field(default_factory=ExpansionConfig)
     iterative: IterativeConfig = field(default_factory=IterativeConfig)

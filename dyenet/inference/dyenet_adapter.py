@@ -15,6 +15,7 @@ from torch import Tensor
 
 from dyenet.inference.config import PropagationConfig, RetrievalConfig
 from dyenet.inference.features import FeatureStore
+from dyenet.inference.pooled_embedding import PooledEmbedding
 from dyenet.inference.stopwatch import Stopwatch
 from dyenet.models.dyenet import DyeNet
 from dyenet.models.flow import FlowSource
@@ -33,11 +34,14 @@ from dyenet.structures import (
 
 
 class DyeNetRetriever:
-    """The ``Retriever``: RPN proposals and the Re-ID network; candidates of a frame are computed once."""
+    """The ``Retriever``: RPN proposals and the Re-ID network, or pooled embeddings, whitened by the frame that is
+    embedded first; candidates of a frame are computed once.
+    """
 
     def __init__(self, network: DyeNet, features: FeatureStore, config: RetrievalConfig) -> None:
         self._network, self._features, self._config = network, features, config
         self._candidates: dict[int, Candidates] = {}
+        self._pooled: PooledEmbedding | None = None
 
     @torch.no_grad()
     def candidates(self, frame: int) -> Candidates:
@@ -55,14 +59,37 @@ class DyeNetRetriever:
         return self._candidates[frame]
 
     @torch.no_grad()
-    def embed(self, frame: int, boxes: Tensor) -> Tensor:
-        """(R, 4) -> (R, D) of unit length."""
+    def embed(self, frame: int, boxes: Tensor, masks: MaskPatches | None = None) -> Tensor:
+        """(R, 4) -> (R, D) of unit length; pooled embeddings find the masks themselves where none are given."""
         features = self._features.get(frame)
-        found = [torch.zeros(0, self._network.embedding_dim)]
-        for chunk in boxes.split(self._config.embed_batch) if len(boxes) else ():
-            roi = _roi(self._network, features, chunk)
-            found.append(self._network.embed(roi).float().cpu())
+        if self._config.embedding == "pooled" and self._pooled is None:
+            self._pooled = PooledEmbedding(features)
+        found = [torch.zeros(0, self._pooled.dim if self._pooled else self._network.embedding_dim)]
+        for rows in torch.arange(len(boxes)).split(self._config.embed_batch) if len(boxes) else ():
+            roi = _roi(self._network, features, boxes[rows])
+            if self._pooled is None:
+                found.append(self._network.embed(roi).float().cpu())
+            else:
+                own = None if masks is None else masks[rows]
+                found.append(self._embed_pooled(self._pooled, features, roi, boxes[rows], own))
         return torch.cat(found)
+
+    def _embed_pooled(
+        self,
+        embedding: PooledEmbedding,
+        features: FrameFeatures,
+        roi: Tensor,
+        boxes: Tensor,
+        masks: MaskPatches | None,
+    ) -> Tensor:
+        if masks is None:
+            probabilities = self._network.segment(roi).float().sigmoid()
+        else:
+            probabilities = masks.to(roi.device, torch.float32).sample(
+                cell_centres(boxes.float().to(roi.device), self._network.mask_size)
+            )
+        fine = _fine_roi(self._network, features, boxes)
+        return embedding([roi] if fine is None else [roi, fine], probabilities).cpu()
 
 
 class DyeNetPropagator:
@@ -237,6 +264,14 @@ def _roi(network: DyeNet, features: FrameFeatures, boxes: Tensor) -> Tensor:
     """RoI features of boxes in one frame."""
     boxes = boxes.to(features.coarse.device)
     return network.roi_features(
+        features, boxes, torch.zeros(len(boxes), dtype=torch.long, device=boxes.device)
+    )
+
+
+def _fine_roi(network: DyeNet, features: FrameFeatures, boxes: Tensor) -> Tensor | None:
+    """The same from the 1/4 map."""
+    boxes = boxes.to(features.coarse.device)
+    return network.fine_roi_features(
         features, boxes, torch.zeros(len(boxes), dtype=torch.long, device=boxes.device)
     )
 

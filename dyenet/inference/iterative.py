@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from dyenet.inference.config import InferenceConfig
+from dyenet.inference.config import InferenceConfig, VerificationConfig
 from dyenet.inference.linking import link
-from dyenet.inference.lost import cut_where_lost
 from dyenet.inference.propagation import propagate
 from dyenet.inference.protocols import Propagator, Retriever
 from dyenet.inference.retrieval import Retrieval
 from dyenet.inference.stopwatch import Stopwatch
 from dyenet.inference.templates import expand_templates, initial_templates
+from dyenet.inference.verification import cut_where_lost
 from dyenet.structures import MaskTube, StartingPoint, Template, Tracklet
 
 
@@ -69,15 +69,12 @@ def run_iterative(
                 num_frames,
                 config.propagation,
                 _of("propagate", number, progress),
+                verify=_verifier(templates, retriever, config.verification, stopwatch),
             )
         if not new:
             rounds.append(Round(points, [], []))
             break
         tracklets += new
-        if config.lost.margin is not None:
-            with stopwatch("verify"):
-                for tracklet in tracklets:
-                    cut_where_lost(tracklet, points, templates, retriever, config.lost)
         with stopwatch("link"):
             tubes = link(tracklets, config.linking)
         added = []
@@ -90,6 +87,19 @@ def run_iterative(
         if not added:
             break
     return IterativeResult(tubes, tracklets, templates, rounds)
+
+
+def _verifier(
+    templates: Sequence[Template], retriever: Retriever, config: VerificationConfig, stopwatch: Stopwatch
+) -> Callable[[Tracklet], None] | None:
+    if config.min_similarity is None:
+        return None
+
+    def verify(tracklet: Tracklet) -> None:
+        with stopwatch("verify"):
+            cut_where_lost(tracklet, templates, retriever, config)
+
+    return verify
 
 
 def _of(

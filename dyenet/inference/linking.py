@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -16,11 +17,13 @@ def link(tracklets: Sequence[Tracklet], config: LinkingConfig) -> dict[int, Mask
 
     Tracklets of given masks are linked first and never rejected; where two of one object meet, the mask whose
     given mask is nearer in time stays. The others follow by falling similarity: one that contradicts its tube is
-    left out (reading D16); otherwise it fills the frames that the tube lacks.
+    left out (reading D16); otherwise it fills the frames that the tube lacks, and by ``shared_frames`` maybe those
+    that the tube has from a tracklet that was not given and started farther away.
     """
     tubes: dict[int, MaskTube] = {}
     for tracklet in (t for t in tracklets if t.start.given):
-        _add_given(tubes.setdefault(tracklet.object_id, MaskTube(tracklet.object_id)), tracklet)
+        tube = tubes.setdefault(tracklet.object_id, MaskTube(tracklet.object_id))
+        _add(tube, tracklet, config.shared_frames)
     others = sorted((t for t in tracklets if not t.start.given), key=lambda t: -t.similarity)
     for tracklet in others:
         choices = [tracklet.object_id]
@@ -32,18 +35,21 @@ def link(tracklets: Sequence[Tracklet], config: LinkingConfig) -> dict[int, Mask
                 <= config.max_contradicting_fraction
             ):
                 tube = tubes.setdefault(object_id, MaskTube(object_id))
-                tube.patches = {**tracklet.patches, **tube.patches}
-                tube.tracklets.append(tracklet)
+                _add(tube, tracklet, config.shared_frames)
                 break
     return {object_id: tubes[object_id] for object_id in sorted(tubes)}
 
 
-def _add_given(tube: MaskTube, tracklet: Tracklet) -> None:
-    starts = [t.start.frame for t in tube.tracklets]
+def _add(tube: MaskTube, tracklet: Tracklet, shared_frames: Literal["first", "nearest"]) -> None:
+    nearest = tracklet.start.given or shared_frames == "nearest"
     for frame, patch in tracklet.patches.items():
-        nearest = min((abs(frame - start) for start in starts), default=None)
-        if frame not in tube.patches or nearest is None or abs(frame - tracklet.start.frame) < nearest:
-            tube.patches[frame] = patch
+        owner = tube.owners.get(frame)
+        if owner is None or (
+            nearest
+            and owner.start.given == tracklet.start.given
+            and abs(frame - tracklet.start.frame) < abs(frame - owner.start.frame)
+        ):
+            tube.patches[frame], tube.owners[frame] = patch, tracklet
     tube.tracklets.append(tracklet)
 
 

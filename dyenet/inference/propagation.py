@@ -20,8 +20,10 @@ def propagate(
     num_frames: int,
     config: PropagationConfig,
     progress: Callable[[int, int], None] | None = None,
+    verify: Callable[[Tracklet], None] | None = None,
 ) -> list[Tracklet]:
-    """The new tracklets of ``starting_points``, which are in their order: highest similarity first.
+    """The new tracklets of ``starting_points``, which are in their order: highest similarity first. ``verify`` may
+    shorten each before others are compared with it.
 
     ``progress`` is called with (done, total), counted in frames times starting points.
 
@@ -63,6 +65,8 @@ def propagate(
             tick=tick,
         )
         for (key, point), tracklet in zip(wave, extended, strict=True):
+            if verify is not None:
+                verify(tracklet)
             tracklets[key].append(tracklet)
             room[point.object_id] -= 0 if point.given else len(tracklet.patches)
             new.append(tracklet)

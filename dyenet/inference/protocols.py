@@ -21,8 +21,8 @@ class Retriever(Protocol):
         """The candidate boxes of a frame with their embeddings; the same for every template and round."""
         ...
 
-    def embed(self, frame: int, boxes: Tensor) -> Tensor:
-        """(R, D) embeddings of unit length of ``boxes`` (R, 4) in a frame."""
+    def embed(self, frame: int, boxes: Tensor, masks: MaskPatches | None = None) -> Tensor:
+        """(R, D) embeddings of unit length of ``boxes`` (R, 4) in a frame; ``masks`` of what they show, where known."""
         ...
 
 

@@ -94,6 +94,6 @@ def embed_masks(masks: Sequence[tuple[int, MaskPatches]], retriever: Retriever) 
         rows.setdefault(frame, []).append(row)
     found: dict[int, Tensor] = {}
     for frame, members in rows.items():
-        boxes = torch.cat([masks[row][1].tight_boxes() for row in members])
-        found.update(zip(members, retriever.embed(frame, boxes), strict=True))
+        patches = MaskPatches.cat([masks[row][1] for row in members])
+        found.update(zip(members, retriever.embed(frame, patches.tight_boxes(), patches), strict=True))
     return torch.stack([found[row] for row in range(len(masks))])

@@ -182,7 +182,7 @@ class VSReIDRetriever:
         return self._candidates[frame]
 
     @torch.no_grad()
-    def embed(self, frame: int, boxes: Tensor) -> Tensor:
+    def embed(self, frame: int, boxes: Tensor, masks: MaskPatches | None = None) -> Tensor:
         """(R, 4) -> (R, D) of unit length."""
         return self._embed(frame_tensor(self._video, frame, self._device), boxes)
 
@@ -204,7 +204,7 @@ class NoRetriever:
         """None."""
         return Candidates(torch.zeros(0, 4), torch.zeros(0), torch.zeros(0, 1))
 
-    def embed(self, frame: int, boxes: Tensor) -> Tensor:
+    def embed(self, frame: int, boxes: Tensor, masks: MaskPatches | None = None) -> Tensor:
         """(R, 1) of unit length: everything looks alike."""
         return torch.ones(len(boxes), 1)
 

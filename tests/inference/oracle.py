@@ -104,7 +104,7 @@ class OracleRetriever:
         looks = torch.stack([self.look(frame, i) for i in ids]) if ids else torch.zeros(0, DIM)
         return Candidates(boxes, torch.full((len(ids),), 0.9), looks)
 
-    def embed(self, frame: int, boxes: Tensor) -> Tensor:
+    def embed(self, frame: int, boxes: Tensor, masks: MaskPatches | None = None) -> Tensor:
         true_boxes, ids = self._boxes(frame)
         if not ids:
             return torch.stack([self.look(frame, 0)] * len(boxes))

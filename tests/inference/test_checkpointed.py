@@ -51,7 +51,7 @@ class Scene:
         vectors = torch.stack([e for _, e in rows]) if rows else torch.zeros(0, 6)
         return Candidates(boxes, torch.ones(len(rows)), vectors)
 
-    def embed(self, frame, boxes):
+    def embed(self, frame, boxes, masks=None):
         raise AssertionError("Algorithm 2 embeds candidates only")
 
     def begin(self, starting_points):

@@ -25,6 +25,15 @@ def test_tracklets_apart_in_time_are_joined_and_higher_order_masks_stay():
     assert x_of(tubes[1]) == {0: 0, 1: 0, 2: 0, 3: 0, 4: 2, 5: 2, 6: 2, 7: 2}
 
 
+def test_of_agreeing_tracklets_the_one_that_started_nearer_is_followed_if_asked():
+    early, late = row(1, 1, range(8), x=0, similarity=0.9), row(1, 6, range(8), x=2, similarity=0.8)
+    assert x_of(link([early, late], CONFIG)[1]) == dict.fromkeys(range(8), 0)
+    nearest = replace(CONFIG, shared_frames="nearest")
+    assert x_of(link([early, late], nearest)[1]) == {f: 0 if f < 4 else 2 for f in range(8)}
+    given = row(1, 0, range(7), x=1)  # what comes of a given mask stays
+    assert x_of(link([early, late, given], nearest)[1]) == {**dict.fromkeys(range(7), 1), 7: 2}
+
+
 def test_a_tracklet_that_disagrees_on_one_shared_frame_is_rejected_whole():
     first = row(1, 0, range(4), x=0)
     disagreeing = row(1, 5, range(3, 8), x=8, similarity=0.9)  # IoU 8 / 24 on frame 3

@@ -23,7 +23,7 @@ class Looks:
     def __init__(self, angles: dict[int, float]) -> None:
         self.angles, self.asked = angles, []
 
-    def embed(self, frame, boxes):
+    def embed(self, frame, boxes, masks=None):
         self.asked.append((frame, boxes.tolist()))
         return torch.stack([unit(self.angles[frame])] * len(boxes))
 

@@ -37,7 +37,6 @@ def test_small_learns_one_clip(tmp_path):
     )
     config.model.init_from = None
     config.model.network = load_config("dyenet/small_distill.py").model.network  # its batch norms learn, too
-    config.inference.lost = dict(margin=0.1)  # or the tracklet outlives the object that leaves
     config.train_dataloader.update(batch_size=1, num_workers=0, persistent_workers=False)
     data = VideoClips(
         root=str(tmp_path / "davis"),

@@ -2,15 +2,21 @@
 inference = dict(
     schedule="iterative",
     max_size=640,
-    retrieval=dict(similarity_threshold=0.5, max_proposals=12, frame_step=3),  # chosen on composites
-    linking=dict(max_contradicting_fraction=0.5),  # the tube may be what is wrong; chosen on devval
+    retrieval=dict(  # chosen on composites
+        similarity_threshold=0.55,
+        max_proposals=12,
+        frame_step=3,
+        embedding="pooled",
+    ),
     propagation=dict(
         starting_mask="probability",  # as in its training
         min_component_ratio=0.1,  # this and the next chosen on devval
         new_component_ratio=0.5,
-        min_match=0.3,  # chosen on composites of training sequences, as is the next
+        min_match=0.3,  # chosen on composites of training sequences, as are the next two
     ),
-    expansion=dict(threshold=0.85),
-    lost=dict(margin=0.1),  # chosen on composites
+    expansion=dict(threshold=0.75),
+    verification=dict(min_similarity=0.45),
+    # The tube may be what is wrong; chosen on devval, as is the next.
+    linking=dict(max_contradicting_fraction=0.5, shared_frames="nearest"),
     flow=dict(type="DISFlow", preset="medium"),
 )
