@@ -24,9 +24,6 @@ class RetrievalConfig:
     * ``max_proposals`` (D24), after non-maximum suppression at ``proposal_nms_iou``, on every ``frame_step``-th
       frame. The paper's M is 100; the embedding of proposals is what costs most, and an object that returns
       shows itself for more than one frame.
-    * ``refinements``: times that a match's mask is first sought in its box with ``refine_enlargement`` of width and
-      height added on each side, and the box made tight around it: proposals of a weak RPN show parts of objects. 0 is
-      the paper's.
     * ``embedding``: of the Re-ID network, or ``PooledEmbedding``.
     * ``embed_batch``: boxes that go through the Re-ID head at once; bounds its memory.
     """
@@ -37,8 +34,6 @@ class RetrievalConfig:
     max_proposals: int = 16
     proposal_nms_iou: float = 0.7
     frame_step: int = 3
-    refinements: int = 0
-    refine_enlargement: float = 0.2
     embedding: Literal["network", "pooled"] = "network"
     embed_batch: int = 32
 

@@ -39,19 +39,18 @@ def run_iterative(
     *,
     given: Sequence[StartingPoint],
     num_frames: int,
-    image_size: tuple[int, int],
     propagator: Propagator,
     retriever: Retriever,
     config: InferenceConfig,
     progress: Callable[[str, int, int], None] | None = None,
     stopwatch: Stopwatch | None = None,
 ) -> IterativeResult:
-    """Works through a video of ``image_size`` (H, W) from its ``given`` masks, which may lie in any frames.
+    """Works through a video from its ``given`` masks, which may lie in any frames.
 
     Later rounds propagate only starting points that are new, and keep the tracklets of earlier ones.
     """
     stopwatch = stopwatch or Stopwatch()
-    retrieval = Retrieval(retriever, propagator, image_size, config.retrieval)
+    retrieval = Retrieval(retriever, propagator, config.retrieval)
     frames = range(0, num_frames, config.retrieval.frame_step)
     with stopwatch("retrieve"):
         templates = initial_templates(given, retriever)

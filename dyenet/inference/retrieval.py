@@ -10,7 +10,7 @@ import torch
 from dyenet.inference.config import RetrievalConfig
 from dyenet.inference.protocols import Propagator, Retriever
 from dyenet.inference.templates import similarities
-from dyenet.structures import Candidates, MaskPatches, StartingPoint, Template, enlarge_boxes
+from dyenet.structures import Candidates, MaskPatches, StartingPoint, Template
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,6 @@ class Retrieval:
 
     retriever: Retriever
     propagator: Propagator
-    image_size: tuple[int, int]
     config: RetrievalConfig
     _recovered: dict[tuple[int, int, int], MaskPatches] = field(default_factory=dict)
 
@@ -99,12 +98,7 @@ class Retrieval:
         new = [m for m in matches if (frame, m.row, m.object_id) not in self._recovered]
         if not new:
             return
-        own = [first[m.object_id] for m in new]
         boxes = candidates.boxes[[m.row for m in new]]
-        for _ in range(self.config.refinements):
-            grown = enlarge_boxes(boxes, self.config.refine_enlargement, self.image_size)
-            tight = self.propagator.recover(frame, grown, own).tight_boxes()
-            boxes = torch.where(tight.any(dim=1, keepdim=True), tight, boxes)
-        patches = self.propagator.recover(frame, boxes, own)
+        patches = self.propagator.recover(frame, boxes, [first[m.object_id] for m in new])
         for m, patch in zip(new, patches, strict=True):
             self._recovered[frame, m.row, m.object_id] = patch

@@ -108,7 +108,6 @@ class VideoSession:
         common: dict[str, Any] = dict(
             given=given,
             num_frames=len(self._working),
-            image_size=self._working.size,
             propagator=adapters.propagator,
             retriever=adapters.retriever,
             progress=self._progress,
@@ -123,6 +122,7 @@ class VideoSession:
                 templates = initial_templates(given, adapters.retriever)
             checkpointed = run_checkpointed(
                 templates=templates,
+                image_size=self._working.size,
                 config=self.config.checkpointed,
                 stopwatch=self._stopwatch,
                 **common,

@@ -16,7 +16,6 @@ def run(truth, *, turn=0.0, config=CONFIG, given=None, **kw):
     result = run_iterative(
         given=given or given_points(truth),
         num_frames=len(truth),
-        image_size=truth.shape[1:],
         propagator=propagator,
         retriever=retriever,
         config=config,

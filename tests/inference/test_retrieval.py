@@ -88,7 +88,7 @@ def test_starting_points_are_sorted_and_only_matches_are_recovered_once():
     source = Frames(
         [candidates((0.8, 0.6), (0, 1)), candidates((1, 0.1), (-1, 0)), candidates((0, -1), (1, 0))]
     )
-    retrieval = Retrieval(source, source, (20, 60), CONFIG)
+    retrieval = Retrieval(source, source, CONFIG)
     templates = [template(1, 1, 0, frame=9)]
     points = retrieval.starting_points(range(3), templates)
     assert [(p.object_id, p.frame) for p in points] == [(1, 2), (1, 1), (1, 0)]
@@ -100,33 +100,6 @@ def test_starting_points_are_sorted_and_only_matches_are_recovered_once():
 
 def test_objects_are_not_retrieved_where_their_mask_is_given_nor_where_none_is_recovered():
     source = Frames([candidates((1, 0)), candidates((0, 1), (0, 1), (1, 0))])
-    points = Retrieval(source, source, (20, 60), CONFIG).starting_points(
-        range(2), [template(1, 1, 0, frame=0)]
-    )
+    points = Retrieval(source, source, CONFIG).starting_points(range(2), [template(1, 1, 0, frame=0)])
     assert points == []
     assert source.recovered == [(1, 40, 1)]  # its mask came out empty
-
-
-class Sees(Frames):
-    """Recovers whatever shows in a box of the object in (6, 10) to (30, 20)."""
-
-    def recover(self, frame, boxes, templates):
-        truth = torch.zeros(len(boxes), 40, 60)
-        truth[:, 10:20, 6:30] = 1
-        return MaskPatches.from_maps(truth, boxes, 32)
-
-
-@pytest.mark.parametrize(
-    ("times", "found"),
-    [
-        (0, [10, 10, 20, 20]),  # the proposal, a part of it
-        (1, [6, 10, 25, 20]),  # half of 10 pixels more on each side: 5 to 25
-        (2, [6, 10, 30, 20]),
-    ],
-)
-def test_a_box_is_refined_to_the_object_it_shows_a_part_of(times, found):
-    part = Candidates(torch.tensor([[10.0, 10, 20, 20]]), torch.ones(1), looks((1, 0)))
-    config = replace(CONFIG, refinements=times, refine_enlargement=0.5)
-    source = Sees([part])
-    (point,) = Retrieval(source, source, (40, 60), config).starting_points([0], [template(1, 1, 0, frame=9)])
-    assert point.patch.boxes[0].tolist() == pytest.approx(found, abs=1.5)
