@@ -29,22 +29,28 @@ class PooledEmbedding:
 
     def __call__(self, rois: Sequence[Tensor], masks: Tensor) -> Tensor:
         """RoI features (R, C, s, s) from each of the maps, probabilities (R, m, m) -> (R, D) of unit length, each map's
-        part of the same length.
+        part of the same length. Of m and s one is a multiple of the other.
         """
         parts = []
         for roi, (mean, whiten) in zip(rois, self._whitenings, strict=True):
-            weight = F.interpolate(
-                masks[:, None].float(), size=roi.shape[-1], mode="bilinear", antialias=True
-            )
+            weight = _resized(masks.float(), roi.shape[-1])  # (R, 1, s, s)
             total = weight.sum(dim=(2, 3)).clamp(min=1e-3)
             pooled = (roi.float() * weight).sum(dim=(2, 3)) / total  # (R, C)
             parts.append(F.normalize((pooled - mean) @ whiten, dim=1))
         return torch.cat(parts, dim=1) / len(parts) ** 0.5
 
 
+def _resized(masks: Tensor, size: int) -> Tensor:
+    """(R, m, m) -> (R, 1, size, size)."""
+    factor = masks.shape[-1] // size
+    if factor > 1:
+        return F.avg_pool2d(masks[:, None], factor)
+    return F.interpolate(masks[:, None], size=size, mode="bilinear")
+
+
 def _whitening(maps: Tensor) -> tuple[Tensor, Tensor]:
     """The mean (C,) of (C, H, W) features, and the matrix (C, C) that makes their covariance about the identity."""
-    cells = maps.flatten(1).float()  # (C, n)
+    cells = maps.flatten(1).float().cpu()  # (C, n); not every device has eigenvalues
     variances, directions = torch.linalg.eigh(torch.cov(cells))
     scale = (variances.clamp(min=0) + RIDGE * variances.mean() + 1e-6).rsqrt()
-    return cells.mean(dim=1), directions * scale @ directions.T
+    return cells.mean(dim=1).to(maps.device), (directions * scale @ directions.T).to(maps.device)
