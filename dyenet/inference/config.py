@@ -53,6 +53,9 @@ class PropagationConfig:
     * ``min_component_ratio``: connected parts of a mask that are smaller than this share of its largest one are
       dropped, in every frame, and below ``new_component_ratio`` those that lie mostly outside the warped mask; 0,
       the papers', keeps all.
+    * ``min_match``: a mask found in a retrieved box is dropped, and a retrieved tracklet ends, where the log odds of
+      pixel matching, averaged over the mask, are below this share of what they are where the given mask meets itself;
+      None, the papers', asks for nothing.
     * ``stop_on_meeting``: a retrieved tracklet ends where its mask overlaps an earlier tracklet's of the same object
       by ``skip_iou``, from where on the two would be the same; the paper goes on.
     * ``max_passes``: an object's retrieved tracklets of one round stop when they add up to this many times the
@@ -68,6 +71,7 @@ class PropagationConfig:
     starting_mask: Literal["binary", "probability"] = "binary"
     min_component_ratio: float = 0.0
     new_component_ratio: float = 0.0
+    min_match: float | None = None
     stop_on_meeting: bool = True
     max_passes: float = 2.0
 

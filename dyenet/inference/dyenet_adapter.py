@@ -115,12 +115,15 @@ class DyeNetPropagator:
         if self._config.starting_mask == "binary":
             probabilities = (probabilities >= 0.5).float()
             masks = self._pooled(probabilities).to(roi)
+        template, own_match = self._templates([p.template or p for p in starting_points])
         return PropagationState(
             [p.frame for p in starting_points],
             [p.object_id for p in starting_points],
             _kept(boxes, probabilities),
             self._network.begin(roi, masks),
-            self._templates([p.template or p for p in starting_points]),
+            template,
+            match=own_match,
+            own_match=own_match,
         )
 
     @torch.no_grad()
@@ -141,6 +144,7 @@ class DyeNetPropagator:
         new_boxes = torch.zeros(len(state), 4)
         probabilities = torch.zeros(len(state), self._size, self._size)
         memory = torch.zeros_like(state.memory)
+        match = None if state.own_match is None else torch.zeros_like(state.own_match)
         if order:
             boxes, roi, hidden, masks = (torch.cat([part[i] for part in parts]) for i in range(4))  # type: ignore[misc]
             fine = [part[4] for part in parts if part[4] is not None]
@@ -156,18 +160,27 @@ class DyeNetPropagator:
                 probabilities *= kept
                 if self._network.propagation_head.mask_channels:  # the mask rides along in the memory
                     memory[:, -1] *= self._pooled(kept).to(memory)
+            if match is not None and matched is not None:
+                match[order] = self._match(matched, probabilities[order])
         patches = _kept(new_boxes, probabilities)
-        return PropagationState(list(targets), list(state.object_ids), patches, memory, state.template)
+        return PropagationState(
+            list(targets), list(state.object_ids), patches, memory, state.template, match, state.own_match
+        )
 
     @torch.no_grad()
     def recover(self, frame: int, boxes: Tensor, templates: Sequence[Template]) -> MaskPatches:
         """The main instance's mask in every box; the paper's mask network sees no template, pixel matching does."""
         roi = _roi(self._network, self._features.get(frame), boxes)
-        matched = self._network.match(roi, self._templates(templates))
+        template, own_match = self._templates(templates)
+        matched = self._network.match(roi, template)
         probabilities = self._network.segment(roi, matched).float().sigmoid()[:, None]
         if probabilities.shape[-1] != self._size:
             probabilities = F.interpolate(probabilities, size=self._size, mode="bilinear")
         probabilities = probabilities[:, 0].cpu()
+        if matched is not None and own_match is not None:
+            assert self._config.min_match is not None
+            least = self._config.min_match * own_match
+            probabilities *= (self._match(matched, probabilities) >= least)[:, None, None]
         return _kept(boxes.cpu(), probabilities * self._main_parts(probabilities))
 
     def _enter(self, points: Sequence[StartingPoint | Template]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -191,12 +204,24 @@ class DyeNetPropagator:
         config = self._config
         return main_parts(probabilities, config.min_component_ratio, config.new_component_ratio, warped)
 
-    def _templates(self, points: Sequence[StartingPoint | Template]) -> Tensor | None:
-        """What pixel matching compares with, a row each; None without it."""
+    def _templates(self, points: Sequence[StartingPoint | Template]) -> tuple[Tensor | None, Tensor | None]:
+        """What pixel matching compares with, None without it, and how well that matches itself, None unless
+        ``min_match`` asks; a row each.
+        """
         if self._network.pixel_matching is None:
-            return None
-        _, roi, _, masks = self._enter(points)
-        return self._network.template(roi, masks)
+            return None, None
+        _, roi, probabilities, masks = self._enter(points)
+        template = self._network.template(roi, masks)
+        if self._config.min_match is None:
+            return template, None
+        matched = self._network.match(roi, template)
+        assert matched is not None
+        return template, self._match(matched, probabilities)
+
+    def _match(self, matched: Tensor, probabilities: Tensor) -> Tensor:
+        """(R,): the mean of the log odds ``matched`` (R, m, m) inside masks (R, sm, sm); 0 of an empty one."""
+        inside = self._pooled((probabilities >= 0.5).float())
+        return (matched.float().cpu() * inside).sum(dim=(1, 2)) / inside.sum(dim=(1, 2)).clamp(min=1e-6)
 
     def _locate(self, patches: MaskPatches, source: int, target: int) -> tuple[Tensor, list[int]]:
         """The RoIs in frame ``target``, (R, 4), and the rows whose warped mask is large enough to have one."""

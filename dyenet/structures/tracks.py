@@ -93,7 +93,8 @@ class PropagationState:
 
     ``frames`` and ``object_ids`` (lists of length R) say where and whose each row of ``patches`` is;
     ``memory`` and ``template`` (R, ...), or None, are the propagator's own: what is carried from frame to frame, and
-    what stays as it was at the starting points.
+    what stays as it was at the starting points. ``match`` (R,): how well each mask matches its template, and
+    ``own_match`` how well the template's own mask does; None where nobody asks.
     """
 
     frames: list[int]
@@ -101,6 +102,8 @@ class PropagationState:
     patches: MaskPatches
     memory: Tensor | None = None
     template: Tensor | None = None
+    match: Tensor | None = None
+    own_match: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -115,6 +118,5 @@ class PropagationState:
             [self.frames[r] for r in rows],
             [self.object_ids[r] for r in rows],
             self.patches[rows],
-            of(self.memory),
-            of(self.template),
+            *map(of, (self.memory, self.template, self.match, self.own_match)),
         )

@@ -12,8 +12,9 @@ inference = dict(
         starting_mask="probability",  # as in its training
         min_component_ratio=0.1,  # this and the next chosen on devval
         new_component_ratio=0.5,
+        min_match=0.3,  # chosen on composites of training sequences, as are the next two
     ),
-    expansion=dict(threshold=0.6),  # chosen on composites of training sequences, as is the next
+    expansion=dict(threshold=0.6),
     verification=dict(min_similarity=0.45),
     # The tube may be what is wrong; chosen on devval, as is the next.
     linking=dict(max_contradicting_fraction=0.5, shared_frames="nearest"),
