@@ -27,3 +27,8 @@ train_dataloader = dict(
     batch_size=1, dataset=dict(length=240, weights=[0.5, 0.35, 0.1, 0.05], common=dict(num_frames=7))
 )
 optim_wrapper = dict(optimizer=dict(lr=4e-4))
+inference = dict(  # its features are wider, and cosines between them lower
+    retrieval=dict(similarity_threshold=0.4),
+    expansion=dict(threshold=0.45),
+    verification=dict(min_similarity=0.3),
+)

@@ -83,7 +83,7 @@ class VerificationConfig:
     """
 
     min_similarity: float | None = None
-    times: int = 2
+    times: int = 3
 
 
 @dataclass(frozen=True, kw_only=True)
