@@ -2,10 +2,10 @@
 
     python scripts/reid_accuracy.py small --dataset davis2017 --root DAVIS --split val
 
-Every fifth frame's objects, given their true boxes, are compared with those of the first frame, whose masks are known
-as they are to the program. Printed: how often an object is most similar
-to itself, how often a similarity to itself is higher than one to another (of any video), and both kinds of similarity
-(10th, 50th and 90th percentile). With --set inference.retrieval.embedding=network, the Re-ID network's.
+Every fifth frame's objects, given their true boxes, are compared with those of the first frame, whose masks are known,
+as they are to the program. Printed: how often an object is most similar to itself, how often a similarity to itself is
+higher than one to another (of any video), and both kinds of similarity (10th, 50th and 90th percentile). With
+--set inference.retrieval.embedding=network, the Re-ID network's.
 """
 
 from __future__ import annotations

@@ -88,7 +88,7 @@ class DyeNetRetriever:
             probabilities = masks.to(roi.device, torch.float32).sample(
                 cell_centres(boxes.float().to(roi.device), self._network.mask_size)
             )
-        fine = _fine_roi(self._network, features, boxes)
+        fine = self._network.fine_roi_features(features, *_in_frame(features, boxes))
         return embedding([roi] if fine is None else [roi, fine], probabilities).cpu()
 
 
@@ -241,7 +241,7 @@ class DyeNetPropagator:
         ``target``.
         """
         features = self._features.get(target)
-        rows = torch.zeros(len(boxes), dtype=torch.long, device=boxes.device)
+        boxes, rows = _in_frame(features, boxes)
         flow = self._flow_between(target, source).expand(len(boxes), -1, -1, -1)
         assert state.memory is not None
         before = state.patches.boxes.to(boxes)
@@ -260,20 +260,15 @@ class DyeNetPropagator:
         return enlarge_boxes(boxes, self._config.box_enlargement, image_size)
 
 
+def _in_frame(features: FrameFeatures, boxes: Tensor) -> tuple[Tensor, Tensor]:
+    """Boxes (R, 4) where the features lie, and the rows (R,) of their frame, the only one."""
+    boxes = boxes.to(features.coarse.device)
+    return boxes, torch.zeros(len(boxes), dtype=torch.long, device=boxes.device)
+
+
 def _roi(network: DyeNet, features: FrameFeatures, boxes: Tensor) -> Tensor:
     """RoI features of boxes in one frame."""
-    boxes = boxes.to(features.coarse.device)
-    return network.roi_features(
-        features, boxes, torch.zeros(len(boxes), dtype=torch.long, device=boxes.device)
-    )
-
-
-def _fine_roi(network: DyeNet, features: FrameFeatures, boxes: Tensor) -> Tensor | None:
-    """The same from the 1/4 map."""
-    boxes = boxes.to(features.coarse.device)
-    return network.fine_roi_features(
-        features, boxes, torch.zeros(len(boxes), dtype=torch.long, device=boxes.device)
-    )
+    return network.roi_features(features, *_in_frame(features, boxes))
 
 
 def main_parts(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
 
 import torch
 from torch import Tensor
@@ -21,9 +20,18 @@ def link(tracklets: Sequence[Tracklet], config: LinkingConfig) -> dict[int, Mask
     that the tube has from a tracklet that was not given and started farther away.
     """
     tubes: dict[int, MaskTube] = {}
+    owners: dict[tuple[int, int], Tracklet] = {}  # whose mask it is, by object id and frame
+
+    def add(tracklet: Tracklet, object_id: int) -> None:
+        tube = tubes.setdefault(object_id, MaskTube(object_id))
+        tube.tracklets.append(tracklet)
+        for frame, patch in tracklet.patches.items():
+            owner = owners.get((object_id, frame))
+            if owner is None or _replaces(tracklet, owner, frame, config):
+                tube.patches[frame], owners[object_id, frame] = patch, tracklet
+
     for tracklet in (t for t in tracklets if t.start.given):
-        tube = tubes.setdefault(tracklet.object_id, MaskTube(tracklet.object_id))
-        _add(tube, tracklet, config.shared_frames)
+        add(tracklet, tracklet.object_id)
     others = sorted((t for t in tracklets if not t.start.given), key=lambda t: -t.similarity)
     for tracklet in others:
         choices = [tracklet.object_id]
@@ -34,23 +42,17 @@ def link(tracklets: Sequence[Tracklet], config: LinkingConfig) -> dict[int, Mask
                 contradicting_fraction(tracklet, object_id, tubes, config)
                 <= config.max_contradicting_fraction
             ):
-                tube = tubes.setdefault(object_id, MaskTube(object_id))
-                _add(tube, tracklet, config.shared_frames)
+                add(tracklet, object_id)
                 break
     return {object_id: tubes[object_id] for object_id in sorted(tubes)}
 
 
-def _add(tube: MaskTube, tracklet: Tracklet, shared_frames: Literal["first", "nearest"]) -> None:
-    nearest = tracklet.start.given or shared_frames == "nearest"
-    for frame, patch in tracklet.patches.items():
-        owner = tube.owners.get(frame)
-        if owner is None or (
-            nearest
-            and owner.start.given == tracklet.start.given
-            and abs(frame - tracklet.start.frame) < abs(frame - owner.start.frame)
-        ):
-            tube.patches[frame], tube.owners[frame] = patch, tracklet
-    tube.tracklets.append(tracklet)
+def _replaces(tracklet: Tracklet, owner: Tracklet, frame: int, config: LinkingConfig) -> bool:
+    """Whether the mask of ``tracklet`` takes the place of that of ``owner``, linked before it, in a shared frame."""
+    if tracklet.start.given != owner.start.given:
+        return False
+    nearer = abs(frame - tracklet.start.frame) < abs(frame - owner.start.frame)
+    return nearer and (tracklet.start.given or config.shared_frames == "nearest")
 
 
 def contradicting_fraction(

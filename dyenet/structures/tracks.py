@@ -77,14 +77,11 @@ class Tracklet:
 
 @dataclass
 class MaskTube:
-    """One object through the video: frame -> ``MaskPatches`` of length 1, the tracklets linked into it, and which of
-    them gave each frame's mask.
-    """
+    """One object through the video: frame -> ``MaskPatches`` of length 1, and the tracklets linked into it."""
 
     object_id: int
     patches: dict[int, MaskPatches] = field(default_factory=dict)
     tracklets: list[Tracklet] = field(default_factory=list)
-    owners: dict[int, Tracklet] = field(default_factory=dict)
 
 
 @dataclass
