@@ -104,7 +104,7 @@ def load_folded(network: DyeNet, source: DyeNet, fits: list[Fit]) -> None:
     """
     old = source.state_dict()
     for name, value in network.state_dict().items():
-        fitted = fits["fine.lateral" in name]  # the one layer that reads the 1/4 map
+        fitted = fits["lateral" in name]  # the layers that read the 1/4 map
         wanted, given = fitted.matrix.shape
         if name.startswith(("trunk.", "pixel_matching.")):
             continue

@@ -9,5 +9,5 @@ inference = dict(
         similarity_threshold=1.0, max_proposals=1, frame_step=1_000_000
     ),  # no proposal is looked at
     iterative=dict(max_rounds=1),
-    verification=dict(min_similarity=None),
+    verification=dict(min_share=None),
 )

@@ -15,6 +15,7 @@ model = dict(
     type="JointTraining",
     network={{_base_.model}},
     init_from="work_dirs/r101v2_start.safetensors",
+    init_parts=None,
     num_identities="auto",
     loss_weight=2.0,
     reid_weight=0.3,
@@ -30,5 +31,4 @@ optim_wrapper = dict(optimizer=dict(lr=4e-4))
 inference = dict(  # its features are wider, and cosines between them lower
     retrieval=dict(similarity_threshold=0.4),
     expansion=dict(threshold=0.45),
-    verification=dict(min_similarity=0.3),
 )

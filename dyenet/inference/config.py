@@ -78,11 +78,11 @@ class PropagationConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class VerificationConfig:
-    """When a tracklet has lost its object: see ``cut_where_lost``. ``min_similarity`` None, the papers': they end a
-    tracklet only where its mask gets small.
+    """When a tracklet has lost its object: see ``Verification``. ``min_share`` None, the papers': they end a tracklet
+    only where its mask gets small.
     """
 
-    min_similarity: float | None = None
+    min_share: float | None = None
     times: int = 3
 
 

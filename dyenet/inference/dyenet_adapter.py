@@ -134,7 +134,7 @@ class DyeNetPropagator:
         for row, pair in enumerate(zip(state.frames, targets, strict=True)):
             groups.setdefault(pair, []).append(row)
         order: list[int] = []
-        parts: list[tuple[Tensor, Tensor, Tensor, Tensor, Tensor | None]] = []
+        parts: list[tuple[Tensor, Tensor, Tensor, Tensor, Tensor | None, Tensor | None]] = []
         for (source, target), rows in groups.items():
             boxes, found = self._locate(state.patches[rows], source, target)
             if found:
@@ -147,9 +147,9 @@ class DyeNetPropagator:
         match = None if state.own_match is None else torch.zeros_like(state.own_match)
         if order:
             boxes, roi, hidden, masks = (torch.cat([part[i] for part in parts]) for i in range(4))  # type: ignore[misc]
-            fine = [part[4] for part in parts if part[4] is not None]
+            fine, pixels = (_joined([part[i] for part in parts]) for i in (4, 5))
             matched = self._network.match(roi, None if state.template is None else state.template[order])
-            output = self._network.propagate(roi, hidden, masks, torch.cat(fine) if fine else None, matched)
+            output = self._network.propagate(roi, hidden, masks, fine, matched, pixels)
             new_boxes[order] = boxes.cpu()
             probabilities[order] = output.logits.float().sigmoid().cpu()
             memory[order] = output.hidden.to(memory.dtype)
@@ -198,7 +198,7 @@ class DyeNetPropagator:
 
     def _pooled(self, masks: Tensor) -> Tensor:
         """(R, sm, sm) -> (R, m, m)."""
-        return F.avg_pool2d(masks[:, None], self._network.propagation_head.fine_scale)[:, 0]
+        return F.avg_pool2d(masks[:, None], self._network.mask_scale)[:, 0]
 
     def _main_parts(self, probabilities: Tensor, warped: Tensor | None = None) -> Tensor:
         config = self._config
@@ -236,9 +236,9 @@ class DyeNetPropagator:
 
     def _inputs(
         self, state: PropagationState, boxes: Tensor, source: int, target: int
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor | None]:
-        """The RoIs, x_j, h_((j-1)->j), y_((j-1)->j) and the finer x_j, of rows that all go from ``source`` to
-        ``target``.
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor | None, Tensor | None]:
+        """The RoIs, x_j, h_((j-1)->j), y_((j-1)->j), the finer x_j and the pixels, of rows that all go from ``source``
+        to ``target``.
         """
         features = self._features.get(target)
         boxes, rows = _in_frame(features, boxes)
@@ -250,7 +250,8 @@ class DyeNetPropagator:
             hidden
         )
         roi = self._network.roi_features(features, boxes, rows)
-        return boxes, roi, hidden, masks, self._network.fine_roi_features(features, boxes, rows)
+        fine = self._network.fine_roi_features(features, boxes, rows)
+        return boxes, roi, hidden, masks, fine, self._network.pixels(features, boxes, rows)
 
     def _flow_between(self, source: int, target: int) -> Tensor:
         with self._stopwatch("flow"):
@@ -264,6 +265,12 @@ def _in_frame(features: FrameFeatures, boxes: Tensor) -> tuple[Tensor, Tensor]:
     """Boxes (R, 4) where the features lie, and the rows (R,) of their frame, the only one."""
     boxes = boxes.to(features.coarse.device)
     return boxes, torch.zeros(len(boxes), dtype=torch.long, device=boxes.device)
+
+
+def _joined(parts: Sequence[Tensor | None]) -> Tensor | None:
+    """All of ``parts``, or none of them."""
+    found = [part for part in parts if part is not None]
+    return torch.cat(found) if found else None
 
 
 def _roi(network: DyeNet, features: FrameFeatures, boxes: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from dyenet.errors import ConfigError
 from dyenet.inference.stopwatch import Stopwatch
@@ -43,7 +43,7 @@ class FeatureStore:
         self._memory: OrderedDict[int, FrameFeatures] = OrderedDict()
         self._spilled: set[int] = set()
         self._folder: tempfile.TemporaryDirectory[str] | None = None
-        self._shapes: tuple[torch.Size, torch.Size | None] | None = None
+        self._like: FrameFeatures | None = None  # on no memory: says the shapes of what is in the files
         self._stopwatch = stopwatch or Stopwatch()
         self.bytes_in_memory = 0
         self.trunk_runs = 0
@@ -78,7 +78,7 @@ class FeatureStore:
             features = self._network.extract_features(image)  # type: ignore[operator]
             self.trunk_runs += 1
             kept = features.to(dtype=self._dtype)
-            self._shapes = (kept.coarse.shape, None if kept.fine is None else kept.fine.shape)
+            self._like = self._like or kept.to("meta")
             return kept
 
     def _keep(self, frame: int, features: FrameFeatures) -> None:
@@ -97,22 +97,19 @@ class FeatureStore:
 
     def _write(self, frame: int, features: FrameFeatures) -> None:
         with self._file(frame).open("wb") as file:
-            for part in (features.coarse, features.fine):
-                if part is not None:
-                    file.write(part.contiguous().cpu().view(torch.uint8).numpy().data)
+            for part in features.parts():
+                file.write(part.contiguous().cpu().view(torch.uint8).numpy().data)
         self._spilled.add(frame)
 
     def _read(self, frame: int) -> FrameFeatures:
-        assert self._shapes is not None
+        assert self._like is not None
         data = torch.empty(os.path.getsize(self._file(frame)), dtype=torch.uint8)
         with self._file(frame).open("rb") as file:
             file.readinto(data.numpy().data)
-        coarse_shape, fine_shape = self._shapes
-        values = data.view(self._dtype)
-        coarse: Tensor = values[: coarse_shape.numel()].view(coarse_shape)
-        fine = None if fine_shape is None else values[coarse_shape.numel() :].view(fine_shape)
-        return FrameFeatures(coarse, fine, self._video.size).to(self._device)
+        shapes = [part.shape for part in self._like.parts()]
+        values = data.view(self._dtype).split([shape.numel() for shape in shapes])
+        return self._like.of([v.view(s) for v, s in zip(values, shapes, strict=True)]).to(self._device)
 
 
 def _bytes(features: FrameFeatures) -> int:
-    return features.coarse.nbytes + (0 if features.fine is None else features.fine.nbytes)
+    return sum(part.nbytes for part in features.parts())

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from dyenet.inference.config import InferenceConfig, VerificationConfig
+from dyenet.inference.config import InferenceConfig
 from dyenet.inference.linking import link
 from dyenet.inference.propagation import propagate
 from dyenet.inference.protocols import Propagator, Retriever
 from dyenet.inference.retrieval import Retrieval
 from dyenet.inference.stopwatch import Stopwatch
 from dyenet.inference.templates import expand_templates, initial_templates
-from dyenet.inference.verification import cut_where_lost
+from dyenet.inference.verification import Verification
 from dyenet.structures import MaskTube, StartingPoint, Template, Tracklet
 
 
@@ -51,6 +51,8 @@ def run_iterative(
     """
     stopwatch = stopwatch or Stopwatch()
     retrieval = Retrieval(retriever, propagator, config.retrieval)
+    checked = config.verification.min_share is not None
+    verification = Verification(retriever, config.verification) if checked else None
     frames = range(0, num_frames, config.retrieval.frame_step)
     with stopwatch("retrieve"):
         templates = initial_templates(given, retriever)
@@ -68,7 +70,7 @@ def run_iterative(
                 num_frames,
                 config.propagation,
                 _of("propagate", number, progress),
-                verify=_verifier(templates, retriever, config.verification, stopwatch),
+                verify=_verify(verification, templates, stopwatch),
             )
         if not new:
             rounds.append(Round(points, [], []))
@@ -88,15 +90,15 @@ def run_iterative(
     return IterativeResult(tubes, tracklets, templates, rounds)
 
 
-def _verifier(
-    templates: Sequence[Template], retriever: Retriever, config: VerificationConfig, stopwatch: Stopwatch
+def _verify(
+    verification: Verification | None, templates: Sequence[Template], stopwatch: Stopwatch
 ) -> Callable[[Tracklet], None] | None:
-    if config.min_similarity is None:
+    if verification is None:
         return None
 
     def verify(tracklet: Tracklet) -> None:
         with stopwatch("verify"):
-            cut_where_lost(tracklet, templates, retriever, config)
+            verification.cut_where_lost(tracklet, templates)
 
     return verify
 

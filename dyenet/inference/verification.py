@@ -3,32 +3,50 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from statistics import median
 
 from dyenet.inference.config import VerificationConfig
 from dyenet.inference.protocols import Retriever
 from dyenet.inference.templates import embed_masks, similarities
 from dyenet.structures import Template, Tracklet
 
+NEAR = 9
+"""Frames from a given mask in which its tracklet is taken to be right."""
 
-def cut_where_lost(
-    tracklet: Tracklet, templates: Sequence[Template], retriever: Retriever, config: VerificationConfig
-) -> None:
-    """Ends ``tracklet``, in either direction from its start, before the first ``times`` masks running whose similarity
-    to the object's templates is below ``min_similarity``.
+
+class Verification:
+    """Compares the masks of tracklets with their object's templates, and learns from the given tracklets how similar to
+    them an object's masks usually are: that differs between objects, and between trunks.
     """
-    assert config.min_similarity is not None
-    start = tracklet.start.frame
-    after = sorted(f for f in tracklet.patches if f > start)
-    before = sorted((f for f in tracklet.patches if f < start), reverse=True)
-    for frames in (after, before):
+
+    def __init__(self, retriever: Retriever, config: VerificationConfig) -> None:
+        assert config.min_share is not None
+        self._retriever, self._share, self._times = retriever, config.min_share, config.times
+        self._near: dict[int, list[float]] = {}
+
+    def cut_where_lost(self, tracklet: Tracklet, templates: Sequence[Template]) -> None:
+        """Ends ``tracklet``, in either direction from its start, before the first ``times`` masks running whose
+        similarity to the object's templates is below ``min_share`` of the usual one: the median over what the object's
+        given tracklets have within ``NEAR`` frames of their start. Without any such mask nothing is cut.
+        """
+        start = tracklet.start.frame
+        frames = sorted(f for f in tracklet.patches if f != start)
         if not frames:
-            continue
-        embeddings = embed_masks([(f, tracklet.patches[f]) for f in frames], retriever)
-        similar = similarities(embeddings, templates, [tracklet.object_id])[:, 0] >= config.min_similarity
-        run = 0
-        for position, found in enumerate(similar.tolist(), start=1):
-            run = 0 if found else run + 1
-            if run == config.times:
-                for lost in frames[position - run :]:
-                    del tracklet.patches[lost]
-                break
+            return
+        embeddings = embed_masks([(f, tracklet.patches[f]) for f in frames], self._retriever)
+        found = similarities(embeddings, templates, [tracklet.object_id])[:, 0].tolist()
+        similar = dict(zip(frames, found, strict=True))
+        near = self._near.setdefault(tracklet.object_id, [])
+        if tracklet.start.given:
+            near += [similar[f] for f in frames if abs(f - start) <= NEAR]
+        if not near:
+            return
+        least = self._share * median(near)
+        for direction in ([f for f in frames if f > start], [f for f in reversed(frames) if f < start]):
+            run = 0
+            for position, frame in enumerate(direction, start=1):
+                run = run + 1 if similar[frame] < least else 0
+                if run == self._times:
+                    for lost in direction[position - run :]:
+                        del tracklet.patches[lost]
+                    break

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dyenet.models.pixel_matching import PixelMatching
 from dyenet.models.propagation_head import PropagationHead, PropagationOutput
 from dyenet.models.proposals import ProposalNetwork, Proposals
+from dyenet.models.refinement import SCALE, MaskRefinement
 from dyenet.models.reid_head import ReIDHead
 from dyenet.models.roi_align import roi_align
 from dyenet.models.trunk import Trunk
@@ -22,7 +25,8 @@ class DyeNet(nn.Module):
     """The parts are config blocks; channel counts are passed from the trunk to the heads.
 
     ``patch_size`` is m, the side of a RoI in cells (28 in the paper). ``pixel_matching``, a block of ``PixelMatching``,
-    is not in the paper: the masks of both heads then also hear where a RoI looks like a template of the object.
+    is not in the paper: the masks of both heads then also hear where a RoI looks like a template of the object. Nor is
+    ``refinement``, a block of ``MaskRefinement``.
     """
 
     stride = 8
@@ -35,6 +39,7 @@ class DyeNet(nn.Module):
         reid_head: dict[str, Any],
         propagation_head: dict[str, Any],
         pixel_matching: dict[str, Any] | None = None,
+        refinement: dict[str, Any] | None = None,
         patch_size: int = 28,
     ) -> None:
         super().__init__()
@@ -53,19 +58,25 @@ class DyeNet(nn.Module):
         self.pixel_matching: PixelMatching | None = (
             None if pixel_matching is None else MODELS.build({"in_channels": channels, **pixel_matching})
         )
+        self.refinement: MaskRefinement | None = (
+            None if refinement is None else MODELS.build({"fine_channels": fine_channels, **refinement})
+        )
         self.patch_size = patch_size
+        self.mask_scale = self.propagation_head.fine_scale * (1 if refinement is None else SCALE)
         self.embedding_dim = self.reid_head.embedding_dim
 
     @property
     def mask_size(self) -> int:
-        """Cells per side, s m, of the masks that propagation gives: m, or finer."""
-        return self.patch_size * self.propagation_head.fine_scale
+        """Cells per side, s m with s = ``mask_scale``, of the masks that propagation gives: m, or finer."""
+        return self.patch_size * self.mask_scale
 
     def extract_features(self, images: Tensor) -> FrameFeatures:
         """(B, 3, H, W) RGB in 0..255, uint8 or float -> the features of B frames."""
         coarse, fine = self.trunk(images)
         height, width = images.shape[-2:]
-        return FrameFeatures(coarse, fine if self.propagation_head.fine_scale > 1 else None, (height, width))
+        fine = fine if self.propagation_head.fine_scale > 1 else None
+        pixels = None if self.refinement is None else ((images.float() - 127.5) / 64).to(coarse.dtype)
+        return FrameFeatures(coarse, fine, (height, width), pixels)
 
     def propose(
         self, features: FrameFeatures, *, max_proposals: int = 100, nms_iou: float = 0.7
@@ -78,10 +89,19 @@ class DyeNet(nn.Module):
         return _roi_align(features.coarse, boxes, rows, self.patch_size, 1 / self.stride)
 
     def fine_roi_features(self, features: FrameFeatures, boxes: Tensor, rows: Tensor) -> Tensor | None:
-        """The same from the 1/4 map, (R, Cf, sm, sm); None unless the finer output is on."""
+        """The same from the 1/4 map, (R, Cf, fm, fm) with the head's ``fine_scale`` f; None unless its finer output is
+        on.
+        """
         if features.fine is None:
             return None
-        return _roi_align(features.fine, boxes, rows, self.mask_size, 2 / self.stride)
+        size = self.patch_size * self.propagation_head.fine_scale
+        return _roi_align(features.fine, boxes, rows, size, 2 / self.stride)
+
+    def pixels(self, features: FrameFeatures, boxes: Tensor, rows: Tensor) -> Tensor | None:
+        """The frame itself in the boxes, (R, 3, sm, sm); None without refinement."""
+        if features.pixels is None:
+            return None
+        return _roi_align(features.pixels, boxes, rows, self.mask_size, 1.0)
 
     def embed(self, roi: Tensor) -> Tensor:
         """(R, C, m, m) -> (R, D) embeddings of unit length (Sec. 3.1)."""
@@ -113,9 +133,21 @@ class DyeNet(nn.Module):
         warped_mask: Tensor,
         fine_roi: Tensor | None = None,
         matched: Tensor | None = None,
+        pixels: Tensor | None = None,
     ) -> PropagationOutput:
-        """One step of the recurrence (Eqs. 1 and 2); ``matched`` is what ``match`` found."""
-        return self.propagation_head(roi, warped_hidden, warped_mask, fine_roi, matched)
+        """One step of the recurrence (Eqs. 1 and 2): ``warped_mask`` (R, sm, sm); ``matched`` is what ``match`` found."""
+        if self.refinement is None:
+            return self.propagation_head(roi, warped_hidden, warped_mask, fine_roi, matched)
+        assert fine_roi is not None
+        assert pixels is not None
+        coarser = F.avg_pool2d(warped_mask[:, None], SCALE)[:, 0]
+        output: PropagationOutput = self.propagation_head(roi, warped_hidden, coarser, fine_roi, matched)
+        logits = self.refinement(output.logits, fine_roi, pixels, warped_mask)
+        hidden = output.hidden
+        if self.propagation_head.mask_channels:  # the mask that is carried is the refined one
+            mask = F.avg_pool2d(logits.sigmoid()[:, None], self.mask_scale).to(hidden.dtype)
+            hidden = torch.cat([hidden[:, :-1], mask], dim=1)
+        return replace(output, logits=logits, hidden=hidden)
 
 
 def _roi_align(maps: Tensor, boxes: Tensor, rows: Tensor, size: int, scale: float) -> Tensor:

@@ -11,7 +11,8 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class FrameFeatures:
-    """``coarse`` (B, C, H/8, W/8), ``fine`` (B, Cf, H/4, W/4) or None, and ``image_size`` (H, W) before padding.
+    """``coarse`` (B, C, H/8, W/8), ``fine`` (B, Cf, H/4, W/4) or None, ``image_size`` (H, W) before padding, and
+    ``pixels`` (B, 3, H, W), RGB less 127.5 and divided by 64, or None.
 
     The maps cover the padded frame: cell (r, c) of ``coarse`` covers pixels [8c, 8c+8) x [8r, 8r+8).
     """
@@ -19,6 +20,7 @@ class FrameFeatures:
     coarse: Tensor
     fine: Tensor | None
     image_size: tuple[int, int]
+    pixels: Tensor | None = None
 
     def __len__(self) -> int:
         return self.coarse.shape[0]
@@ -26,14 +28,22 @@ class FrameFeatures:
     @staticmethod
     def cat(features: Sequence[FrameFeatures]) -> FrameFeatures:
         """Joins frames of one size."""
-        fine = [f.fine for f in features if f.fine is not None]
-        return FrameFeatures(
-            torch.cat([f.coarse for f in features]), torch.cat(fine) if fine else None, features[0].image_size
-        )
+        parts = [torch.cat(maps) for maps in zip(*(f.parts() for f in features), strict=True)]
+        return features[0].of(parts)
 
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> FrameFeatures:
+        return self.of([part.to(device, dtype) for part in self.parts()])
+
+    def parts(self) -> list[Tensor]:
+        """The tensors that there are: ``coarse``, ``fine``, ``pixels``."""
+        return [part for part in (self.coarse, self.fine, self.pixels) if part is not None]
+
+    def of(self, parts: Sequence[Tensor]) -> FrameFeatures:
+        """Features of the same kind from ``parts`` in their order."""
+        given = iter(parts)
         return FrameFeatures(
-            self.coarse.to(device, dtype),
-            None if self.fine is None else self.fine.to(device, dtype),
+            next(given),
+            None if self.fine is None else next(given),
             self.image_size,
+            None if self.pixels is None else next(given),
         )

@@ -64,7 +64,7 @@ def begin_from_truth(
     masks, _ = batch.targets(
         objects, torch.zeros_like(objects), boxes, network.mask_size, soft=config.soft_targets
     )
-    scale = network.propagation_head.fine_scale
+    scale = network.mask_scale
     if config.deform_start and len(objects):
         masks = deform_masks(masks, owners, batch.generators, cells=scale)
     roi = network.roi_features(features, boxes, batch.frame_rows(objects, 0))
@@ -92,6 +92,7 @@ def unroll(
             warp_hidden(state.masks[:, None], state.boxes, boxes, flow)[:, 0],
             network.fine_roi_features(features, boxes, rows),
             network.match(roi, state.template),
+            network.pixels(features, boxes, rows),
         )
         logits = output.logits.float()
         at_t = torch.full_like(objects, t)

@@ -19,11 +19,11 @@ class Trunk(torch.nn.Module):
         value = int(images[0, 0, 0, 0])
         self.seen.append(value)
         coarse = torch.full((1, 4, 2, 3), value + 0.123)
-        return FrameFeatures(coarse, -coarse.repeat(1, 1, 2, 2), (16, 24))
+        return FrameFeatures(coarse, -coarse.repeat(1, 1, 2, 2), (16, 24), images[:, :1].to(coarse) / 2)
 
 
 VIDEO = ArrayVideo(np.arange(10, dtype=np.uint8)[:, None, None, None] * np.ones((1, 16, 24, 3), np.uint8))
-ONE = (24 + 96) * 2  # bytes of a frame's features in 16 bits
+ONE = (24 + 96 + 16 * 24) * 2  # bytes of a frame's features in 16 bits
 
 
 def store(trunk, memory_bytes, dtype=torch.bfloat16, **kw) -> FeatureStore:
@@ -42,6 +42,7 @@ def test_the_trunk_runs_once_per_frame_whatever_the_bound(memory_bytes, tmp_path
         expected = torch.tensor(frame + 0.123).bfloat16().float()
         assert torch.equal(got.coarse, expected.expand(1, 4, 2, 3))
         assert torch.equal(got.fine, -expected.expand(1, 4, 4, 6))
+        assert torch.equal(got.pixels, torch.full((1, 1, 16, 24), frame / 2))
         assert features.bytes_in_memory <= memory_bytes
     assert trunk.seen == list(range(10))
     assert features.trunk_runs == 10

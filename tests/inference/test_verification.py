@@ -5,56 +5,92 @@ from __future__ import annotations
 import torch
 
 from dyenet.inference.config import VerificationConfig
-from dyenet.inference.verification import cut_where_lost
+from dyenet.inference.verification import Verification
 from dyenet.structures import MaskPatches, StartingPoint, Template, Tracklet
 
 MASK = MaskPatches(torch.tensor([[0.0, 0, 8, 8]]), torch.ones(1, 4, 4))
+ALL = list(range(30))
 
 
 class Embeds:
-    """What is masked looks like the template by ``levels[frame]``, and perfectly where there is none."""
+    """What is masked looks like the template by ``levels[frame]``, and by 0.8, as is usual, where there is none."""
 
     def __init__(self, levels: dict[int, float]) -> None:
         self.levels = levels
 
     def embed(self, frame: int, boxes: torch.Tensor, masks: MaskPatches) -> torch.Tensor:
-        level = self.levels.get(frame, 1.0)
+        level = self.levels.get(frame, 0.8)
         return torch.tensor([[level, (1 - level**2) ** 0.5]]).repeat(len(masks), 1)
 
 
-def cut(levels: dict[int, float], *, start: int = 0, times: int = 2, template: float = 1.0) -> list[int]:
-    """What is left of the frames 0 to 9 of object 1 at a least similarity of 0.5; object 2 looks like nothing else."""
-    track = Tracklet(StartingPoint(1, start, MASK), dict.fromkeys(range(10), MASK))
-    own = torch.tensor([template, (1 - template**2) ** 0.5])
-    templates = [Template(1, 0, MASK, own), Template(2, 0, MASK, torch.tensor([0.0, 1.0]))]
-    cut_where_lost(track, templates, Embeds(levels), VerificationConfig(min_similarity=0.5, times=times))
+def template(object_id: int, level: float = 1.0) -> Template:
+    return Template(object_id, 0, MASK, torch.tensor([level, (1 - level**2) ** 0.5]))
+
+
+def cut(
+    levels: dict[int, float],
+    *,
+    start: int = 0,
+    given: bool = True,
+    times: int = 2,
+    own: float = 1.0,
+    after: dict[int, float] | None = None,
+) -> list[int]:
+    """What is left of the frames 0 to 29 of object 1 at a least share of 0.5, so of 0.4 by the usual 0.8.
+
+    With ``after``, the tracklet is verified after a given one with these levels.
+    """
+    embeds = Embeds({})
+    verification = Verification(embeds, VerificationConfig(min_share=0.5, times=times))
+    templates = [template(1, own), template(2, 0.0)]
+    if after is not None:
+        embeds.levels = after
+        verification.cut_where_lost(
+            Tracklet(StartingPoint(1, 0, MASK, given=True), dict.fromkeys(ALL, MASK)), templates
+        )
+    embeds.levels = levels
+    track = Tracklet(StartingPoint(1, start, MASK, given=given), dict.fromkeys(ALL, MASK))
+    verification.cut_where_lost(track, templates)
     return sorted(track.patches)
 
 
-ALL = list(range(10))
-
-
 def test_it_ends_before_the_first_of_the_masks_that_look_like_something_else():
-    assert cut({6: 0.4, 7: 0.4}) == [0, 1, 2, 3, 4, 5]
-    assert cut(dict.fromkeys(range(4, 10), 0.4)) == [0, 1, 2, 3]
-    assert cut({6: 0.5, 7: 0.5}) == ALL  # the least similarity is enough
+    assert cut({16: 0.39, 17: 0.39}) == ALL[:16]
+    assert cut(dict.fromkeys(range(14, 30), 0.3)) == ALL[:14]
+    assert cut({16: 0.41, 17: 0.41}) == ALL
 
 
 def test_one_mask_alone_is_forgiven():
-    assert cut({3: 0.0, 5: 0.0, 7: 0.0}) == ALL
-    assert cut({3: 0.0, 5: 0.0}, times=1) == [0, 1, 2]
-    assert cut({9: 0.0}) == ALL  # the tracklet ends before there is a second
+    assert cut({13: 0.0, 15: 0.0, 17: 0.0}) == ALL
+    assert cut({13: 0.0, 15: 0.0}, times=1) == ALL[:13]
+    assert cut({29: 0.0}) == ALL  # the tracklet ends before there is a second
 
 
 def test_it_ends_in_the_other_direction_too():
-    assert cut({2: 0.4, 3: 0.4}, start=6) == [4, 5, 6, 7, 8, 9]
-    assert cut({2: 0.4, 3: 0.4, 8: 0.4, 9: 0.4}, start=6) == [4, 5, 6, 7]
+    assert cut({2: 0.3, 3: 0.3}, start=16) == ALL[4:]
+    assert cut({2: 0.3, 3: 0.3, 28: 0.3, 29: 0.3}, start=16) == ALL[4:28]
 
 
-def test_the_starting_mask_stays():
-    assert cut(dict.fromkeys(ALL, 0.0), start=4) == [4]
+def test_what_is_usual_is_the_median_near_the_given_mask():
+    low = dict.fromkeys(range(1, 30), 0.5)  # so masks below 0.25 are wrong
+    assert cut({**low, 20: 0.26, 21: 0.26}) == ALL
+    assert cut({**low, 20: 0.24, 21: 0.24}) == ALL[:20]
+    assert cut({**dict.fromkeys(range(1, 5), 0.0), 20: 0.41, 21: 0.41}) == [0]  # 4 of the 9 are wrong
+    assert cut({**dict.fromkeys(range(10, 30), 0.41)}) == ALL  # the far ones do not count
+
+
+def test_a_retrieved_tracklet_is_measured_by_the_given_one():
+    assert cut({20: 0.39, 21: 0.39}, given=False, start=15, after={}) == ALL[:20]
+    usual = dict.fromkeys(range(1, 10), 0.5)
+    assert cut({20: 0.39, 21: 0.39}, given=False, start=15, after=usual) == ALL
+    assert cut(dict.fromkeys(ALL, 0.0), given=False, start=4, after={}) == [4]  # the starting mask stays
+
+
+def test_without_a_given_tracklet_nothing_is_cut():
+    assert cut(dict.fromkeys(range(10, 30), 0.0), given=False) == ALL
 
 
 def test_only_the_object_s_own_templates_count():
-    assert cut(dict.fromkeys(range(1, 10), 0.0)) == [0]  # all look just like object 2
-    assert cut(dict.fromkeys(range(1, 10), 0.0), template=0.6) == ALL  # cosine 0.8
+    looks_like_2 = dict.fromkeys(range(10, 30), 0.0)
+    assert cut(looks_like_2) == ALL[:10]
+    assert cut(looks_like_2, own=0.6) == ALL  # to its template 0.8, where 0.96 is usual

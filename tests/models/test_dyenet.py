@@ -51,11 +51,12 @@ def test_small_runs_on_any_size_and_says_where_its_cells_are(height, width):
         output = network.propagate(
             roi,
             hidden,
-            torch.ones(2, 56, 56),
+            torch.ones(2, 112, 112),
             network.fine_roi_features(features, boxes, rows),
             network.match(roi, network.template(roi, torch.ones(2, 28, 28))),
+            network.pixels(features, boxes, rows),
         )
-        assert output.logits.shape == (2, 56, 56)
+        assert output.logits.shape == (2, 112, 112)
         assert output.hidden.shape == hidden.shape
 
 

@@ -65,6 +65,14 @@ def test_propagation_and_proposals_are_as_before(pair):
     assert torch.allclose(same_proposals.objectness, proposals.objectness, atol=1e-2)
 
 
+def test_refinement_sees_what_it_saw(pair):
+    boxes, rows = torch.tensor([[20.0, 30.0, 150.0, 140.0]]), torch.tensor([0])
+    before, after = (
+        n.refinement.lateral(n.fine_roi_features(n.extract_features(pair[2]), boxes, rows)) for n in pair[:2]
+    )
+    assert torch.allclose(after, before, atol=0.01 * float(before.abs().max()))
+
+
 def test_a_new_shortcut_hands_the_features_on_nearly_as_they_were(pair):
     boxes, rows = torch.tensor([[0.0, 0.0, 256.0, 192.0]]), torch.tensor([0])
     source, mixed = (n.segment(n.roi_features(n.extract_features(pair[2]), boxes, rows)) for n in pair[:2])

@@ -15,7 +15,7 @@ inference = dict(
         min_match=0.3,  # chosen on composites of training sequences, as are the next two
     ),
     expansion=dict(threshold=0.6),
-    verification=dict(min_similarity=0.45),
+    verification=dict(min_share=0.6),
     # The tube may be what is wrong; chosen on devval, as is the next.
     linking=dict(max_contradicting_fraction=0.5, shared_frames="nearest"),
     flow=dict(type="DISFlow", preset="medium"),

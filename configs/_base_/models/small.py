@@ -1,4 +1,5 @@
-# The default on a laptop: a slim trunk, slim conv5-like heads, the finer output, and pixel matching with templates.
+# The default on a laptop: a slim trunk, slim conv5-like heads, the finer output, pixel matching with templates, and
+# refinement of masks by the frame itself.
 model = dict(
     type="DyeNet",
     trunk=dict(type="SmallTrunk", norm="frozen_bn", dilations=(1, 2, 4, 2, 4)),
@@ -26,5 +27,6 @@ model = dict(
         fine_output_channels=32,
     ),
     pixel_matching=dict(type="PixelMatching"),
+    refinement=dict(type="MaskRefinement"),
     patch_size=28,
 )

@@ -1,0 +1,90 @@
+"""Refinement of masks: what it starts from, that it can follow the frame, and its place in the network."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from dyenet.config import load_config
+from dyenet.models.dyenet import DyeNet
+from dyenet.models.refinement import MaskRefinement
+from dyenet.registry import MODELS
+
+
+@pytest.fixture(scope="module")
+def network() -> DyeNet:
+    torch.manual_seed(0)
+    built: DyeNet = MODELS.build(load_config("dyenet/small.py").model).eval().requires_grad_(False)
+    torch.nn.init.normal_(built.refinement.correction.weight)
+    return built
+
+
+def test_it_starts_as_bilinear_upsampling():
+    refinement = MaskRefinement(fine_channels=4, channels=8)
+    logits = torch.randn(2, 14, 14)
+    refined = refinement(logits, torch.randn(2, 4, 14, 14), torch.randn(2, 3, 28, 28), torch.rand(2, 28, 28))
+    assert torch.allclose(refined, F.interpolate(logits[:, None], size=28, mode="bilinear")[:, 0], atol=1e-6)
+
+
+def test_it_learns_to_follow_lines_that_are_thinner_than_a_cell_of_the_mask():
+    torch.manual_seed(0)
+    refinement = MaskRefinement(fine_channels=4, channels=16)
+    optimiser = torch.optim.Adam(refinement.parameters(), lr=5e-3)
+
+    def draw(count: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Bright lines of one pixel, each in a place of its own, and their masks."""
+        mask = torch.zeros(count, 28, 28)
+        mask[torch.arange(count), :, torch.randint(28, (count,))] = 1
+        return (2 * mask[:, None] - 1 + 0.1 * torch.randn(count, 3, 28, 28)), mask
+
+    def refine(pixels: torch.Tensor) -> torch.Tensor:
+        nothing = torch.zeros(len(pixels), 14, 14)
+        return refinement(nothing, nothing[:, None].repeat(1, 4, 1, 1), pixels, torch.zeros(len(pixels), 28, 28))
+
+    for _ in range(120):
+        pixels, mask = draw(8)
+        optimiser.zero_grad()
+        F.binary_cross_entropy_with_logits(refine(pixels), mask).backward()
+        optimiser.step()
+    pixels, mask = draw(20)
+    found = refine(pixels) > 0
+    assert (found & (mask > 0)).sum() / (found | (mask > 0)).sum() > 0.9
+
+
+def test_a_network_with_it_gives_masks_twice_as_fine_and_carries_the_refined_one(network):
+    assert network.mask_scale == 4
+    assert network.mask_size == 112
+    features = network.extract_features(torch.randint(0, 256, (1, 3, 128, 160), dtype=torch.uint8))
+    boxes, rows = torch.tensor([[8.0, 8.0, 100.0, 110.0]]), torch.tensor([0])
+    roi, warped = network.roi_features(features, boxes, rows), torch.rand(1, 112, 112)
+    coarse = F.avg_pool2d(warped[:, None], 4)[:, 0]
+    fine, pixels = network.fine_roi_features(features, boxes, rows), network.pixels(features, boxes, rows)
+    matched = network.match(roi, network.template(roi, coarse))
+    output = network.propagate(roi, network.begin(roi, coarse), warped, fine, matched, pixels)
+    assert fine.shape[-2:] == (56, 56)
+    assert output.logits.shape == (1, 112, 112)
+    assert torch.allclose(output.hidden[:, -1], F.avg_pool2d(output.logits.sigmoid()[:, None], 4)[:, 0])
+    head = network.propagation_head(
+        roi, network.begin(roi, coarse), F.avg_pool2d(warped[:, None], 2)[:, 0], fine, matched
+    )
+    assert torch.equal(output.logits, network.refinement(head.logits, fine, pixels, warped))
+    assert torch.equal(output.hidden[:, :-1], head.hidden[:, :-1])
+
+
+def test_the_pixels_of_a_box_are_those_of_the_frame(network):
+    images = torch.randint(0, 256, (2, 3, 128, 160), dtype=torch.uint8)
+    boxes, rows = torch.tensor([[10.0, 5.0, 122.0, 117.0]]), torch.tensor([1])  # 112 pixels a side
+    pixels = network.pixels(network.extract_features(images), boxes, rows)
+    # RoIAlign's two samples of a pixel lie a quarter of it to either side of its centre
+    weights = torch.tensor([0.125, 0.75, 0.125])
+    sampled = F.conv2d(images[1:].float().transpose(0, 1), torch.outer(weights, weights)[None, None])[:, 0]
+    assert torch.allclose(pixels[0] * 64 + 127.5, sampled[:, 4:116, 9:121], atol=0.01)
+
+
+def test_without_it_the_frame_is_not_kept():
+    plain = MODELS.build(load_config("dyenet/small.py", ["model.refinement=None"]).model).eval()
+    features = plain.extract_features(torch.zeros(1, 3, 64, 64, dtype=torch.uint8))
+    assert plain.mask_size == 56
+    assert features.pixels is None
+    assert plain.pixels(features, torch.zeros(1, 4), torch.tensor([0])) is None
