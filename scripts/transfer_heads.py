@@ -106,7 +106,7 @@ def load_folded(network: DyeNet, source: DyeNet, fits: list[Fit]) -> None:
     for name, value in network.state_dict().items():
         fitted = fits["lateral" in name]  # the layers that read the 1/4 map
         wanted, given = fitted.matrix.shape
-        if name.startswith(("trunk.", "pixel_matching.")):
+        if name.startswith(("trunk.", "pixel_matching.", "refinement.matching.")):
             continue
         if name in old and old[name].shape == value.shape:
             value.copy_(old[name])

@@ -28,6 +28,7 @@ from dyenet.structures import (
     PropagationState,
     StartingPoint,
     Template,
+    TemplateFeatures,
     cell_centres,
     enlarge_boxes,
 )
@@ -148,8 +149,8 @@ class DyeNetPropagator:
         if order:
             boxes, roi, hidden, masks = (torch.cat([part[i] for part in parts]) for i in range(4))  # type: ignore[misc]
             fine, pixels = (_joined([part[i] for part in parts]) for i in (4, 5))
-            matched = self._network.match(roi, None if state.template is None else state.template[order])
-            output = self._network.propagate(roi, hidden, masks, fine, matched, pixels)
+            template = None if state.template is None else state.template[order]
+            output = self._network.propagate(roi, hidden, masks, fine, pixels, template)
             new_boxes[order] = boxes.cpu()
             probabilities[order] = output.logits.float().sigmoid().cpu()
             memory[order] = output.hidden.to(memory.dtype)
@@ -160,8 +161,8 @@ class DyeNetPropagator:
                 probabilities *= kept
                 if self._network.propagation_head.mask_channels:  # the mask rides along in the memory
                     memory[:, -1] *= self._pooled(kept).to(memory)
-            if match is not None and matched is not None:
-                match[order] = self._match(matched, probabilities[order])
+            if match is not None and output.matched is not None:
+                match[order] = self._match(output.matched, probabilities[order])
         patches = _kept(new_boxes, probabilities)
         return PropagationState(
             list(targets), list(state.object_ids), patches, memory, state.template, match, state.own_match
@@ -204,19 +205,20 @@ class DyeNetPropagator:
         config = self._config
         return main_parts(probabilities, config.min_component_ratio, config.new_component_ratio, warped)
 
-    def _templates(self, points: Sequence[StartingPoint | Template]) -> tuple[Tensor | None, Tensor | None]:
-        """What pixel matching compares with, None without it, and how well that matches itself, None unless
-        ``min_match`` asks; a row each.
+    def _templates(
+        self, points: Sequence[StartingPoint | Template]
+    ) -> tuple[TemplateFeatures | None, Tensor | None]:
+        """What the network compares boxes with, if it does, and how well that matches itself, None unless ``min_match``
+        asks; a row each.
         """
-        if self._network.pixel_matching is None:
-            return None, None
-        _, roi, probabilities, masks = self._enter(points)
-        template = self._network.template(roi, masks)
-        if self._config.min_match is None:
-            return template, None
-        matched = self._network.match(roi, template)
-        assert matched is not None
-        return template, self._match(matched, probabilities)
+        boxes, roi, probabilities, _ = self._enter(points)
+        frames = [self._features.get(p.frame) for p in points]
+        fine = [
+            self._network.fine_roi_features(f, *_in_frame(f, boxes[k : k + 1])) for k, f in enumerate(frames)
+        ]
+        template = self._network.template(roi, probabilities.to(roi), _joined(fine))
+        matched = None if self._config.min_match is None else self._network.match(roi, template)
+        return template, None if matched is None else self._match(matched, probabilities)
 
     def _match(self, matched: Tensor, probabilities: Tensor) -> Tensor:
         """(R,): the mean of the log odds ``matched`` (R, m, m) inside masks (R, sm, sm); 0 of an empty one."""

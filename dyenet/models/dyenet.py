@@ -17,7 +17,7 @@ from dyenet.models.reid_head import ReIDHead
 from dyenet.models.roi_align import roi_align
 from dyenet.models.trunk import Trunk
 from dyenet.registry import MODELS
-from dyenet.structures import FrameFeatures
+from dyenet.structures import FrameFeatures, TemplateFeatures
 
 
 @MODELS.register_module()
@@ -107,15 +107,25 @@ class DyeNet(nn.Module):
         """(R, C, m, m) -> (R, D) embeddings of unit length (Sec. 3.1)."""
         return self.reid_head.embed(roi)
 
-    def match(self, roi: Tensor, template: Tensor | None) -> Tensor | None:
+    def match(self, roi: Tensor, template: TemplateFeatures | None) -> Tensor | None:
         """(R, C, m, m) and what ``template`` gave -> log odds (R, m, m); None without pixel matching."""
         if self.pixel_matching is None or template is None:
             return None
-        return self.pixel_matching(roi, template)
+        return self.pixel_matching(roi, template.cells)
 
-    def template(self, roi: Tensor, masks: Tensor) -> Tensor | None:
-        """(R, C, m, m), (R, m, m) in [0, 1] -> (R, C + 1, m, m) for ``match``; None without pixel matching."""
-        return None if self.pixel_matching is None else torch.cat([roi, masks[:, None].to(roi.dtype)], dim=1)
+    def template(self, roi: Tensor, masks: Tensor, fine_roi: Tensor | None = None) -> TemplateFeatures | None:
+        """(R, C, m, m), (R, sm, sm) in [0, 1] and, with refinement, (R, Cf, fm, fm): for ``match`` and ``propagate``;
+        None without pixel matching and refinement.
+        """
+        if self.pixel_matching is None and self.refinement is None:
+            return None
+        pooled = F.avg_pool2d(masks[:, None], self.mask_scale)
+        cells = torch.cat([roi, pooled.to(roi.dtype)], dim=1)
+        if self.refinement is None:
+            return TemplateFeatures(cells)
+        assert fine_roi is not None
+        finer = F.avg_pool2d(masks[:, None], SCALE)[:, 0]
+        return TemplateFeatures(cells, self.refinement.matching.parts(fine_roi, finer))
 
     def segment(self, roi: Tensor, matched: Tensor | None = None) -> Tensor:
         """(R, C, m, m) -> (R, m, m) mask logits (Sec. 3.1), of the object that ``match`` found, if it was asked."""
@@ -132,17 +142,22 @@ class DyeNet(nn.Module):
         warped_hidden: Tensor,
         warped_mask: Tensor,
         fine_roi: Tensor | None = None,
-        matched: Tensor | None = None,
         pixels: Tensor | None = None,
+        template: TemplateFeatures | None = None,
     ) -> PropagationOutput:
-        """One step of the recurrence (Eqs. 1 and 2): ``warped_mask`` (R, sm, sm); ``matched`` is what ``match`` found."""
+        """One step of the recurrence (Eqs. 1 and 2): ``warped_mask`` (R, sm, sm); ``fine_roi``, ``pixels`` and what
+        ``template`` gave where the network has a use for them.
+        """
+        matched = self.match(roi, template)
         if self.refinement is None:
             return self.propagation_head(roi, warped_hidden, warped_mask, fine_roi, matched)
         assert fine_roi is not None
         assert pixels is not None
+        assert template is not None
+        assert template.parts is not None
         coarser = F.avg_pool2d(warped_mask[:, None], SCALE)[:, 0]
         output: PropagationOutput = self.propagation_head(roi, warped_hidden, coarser, fine_roi, matched)
-        logits = self.refinement(output.logits, fine_roi, pixels, warped_mask)
+        logits = self.refinement(output.logits, fine_roi, pixels, warped_mask, template.parts)
         hidden = output.hidden
         if self.propagation_head.mask_channels:  # the mask that is carried is the refined one
             mask = F.avg_pool2d(logits.sigmoid()[:, None], self.mask_scale).to(hidden.dtype)

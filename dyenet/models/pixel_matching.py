@@ -1,4 +1,4 @@
-"""Pixel matching: cells that look like the object did where its mask is known. Not in the papers."""
+"""Pixel matching, coarse and fine: cells that look like the object did where its mask is known. Not in the papers."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from dyenet.registry import MODELS
 
 SMALLEST = 1e-4  # a cell of the template is never surely the object's, or surely not
+BLOCK = 4
+"""Cells a side of what ``FineMatching`` takes for one part."""
 
 
 @MODELS.register_module()
@@ -48,6 +50,49 @@ class PixelMatching(nn.Module):
         beside = torch.logsumexp(scores + (1 - mask).log(), dim=2)
         beside = torch.logaddexp(beside, self.log_scale.exp() * self.unknown)
         return (self.weight * (inside - beside)).reshape(len(roi), *roi.shape[-2:])
+
+    def _keys(self, x: Tensor) -> Tensor:
+        return F.normalize(self.key(x).flatten(2), dim=1)
+
+
+class FineMatching(nn.Module):
+    """The same on the 1/4 map, where thin parts show, with parts of the template in place of its cells: in every block
+    of cells the mean of those that are the object's, and the mean of those beside it.
+    """
+
+    def __init__(self, *, in_channels: int, scale: float = 10.0) -> None:
+        super().__init__()
+        self.key = nn.Conv2d(in_channels, in_channels, 1, bias=False)
+        nn.init.dirac_(self.key.weight)
+        self.log_scale = nn.Parameter(torch.tensor(math.log(scale)))
+
+    @staticmethod
+    def parts(fine_roi: Tensor, masks: Tensor) -> Tensor:
+        """(R, Cf, s, s), (R, s, s) in [0, 1] -> (R, 2, Cf + 1, g, g), g = s / ``BLOCK``: of every block the mean over
+        the object and the share of the block that it takes, and the same of what is beside it.
+        """
+        found = []
+        for weight in (masks[:, None].to(fine_roi.dtype), 1 - masks[:, None].to(fine_roi.dtype)):
+            share = F.avg_pool2d(weight, BLOCK)
+            mean = F.avg_pool2d(fine_roi * weight, BLOCK) / share.clamp(min=SMALLEST)
+            found.append(torch.cat([mean, share], dim=1))
+        return torch.stack(found, dim=1)
+
+    def forward(self, fine_roi: Tensor, parts: Tensor) -> Tensor:
+        """The log odds (R, s, s) that a cell of ``fine_roi`` (R, Cf, s, s) is the object's: log sum exp(scale cosine)
+        over the parts of the object, weighted by their shares, less the same over those beside it.
+        """
+        means, shares = parts[:, :, :-1], parts[:, :, -1]
+        common = (
+            (means * shares[:, :, None]).sum(dim=1).mean(dim=(2, 3), keepdim=True)
+        )  # of the whole template
+        seen = self._keys(fine_roi - common)
+        sides = []
+        for mean, share in zip(means.unbind(1), shares.flatten(2).float().unbind(1), strict=True):
+            cosines = torch.einsum("rcp,rcn->rpn", seen, self._keys(mean - common))
+            scores = self.log_scale.exp() * cosines.float() + share.clamp(min=1e-6).log()[:, None]
+            sides.append(torch.logsumexp(scores, dim=2))
+        return (sides[0] - sides[1]).reshape(len(fine_roi), *fine_roi.shape[-2:])
 
     def _keys(self, x: Tensor) -> Tensor:
         return F.normalize(self.key(x).flatten(2), dim=1)

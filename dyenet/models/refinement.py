@@ -7,17 +7,21 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dyenet.models.blocks import initialise
+from dyenet.models.pixel_matching import FineMatching
 from dyenet.registry import MODELS
 
 SCALE = 2
 """By how much a refined mask is finer."""
 MASK_GAIN = 16.0
 """Masks are multiplied by it, as where the propagation head hears them: two channels among many."""
+SUREST = 8.0
+"""Log odds of fine matching are cut off here."""
 
 
 @MODELS.register_module()
 class MaskRefinement(nn.Module):
-    """Corrects upsampled mask logits by the frame's pixels, the trunk's 1/4 map and the warped mask.
+    """Corrects upsampled mask logits by the frame's pixels, the trunk's 1/4 map and how it matches the template's, and
+    by the warped mask.
 
     Limbs, wheels and lines are thinner than a cell of the masks that the trunk's maps can tell apart: a patch of 56
     cells a side caps the J of a cyclist at 91 whatever the network does, one of 112 at 98.
@@ -25,10 +29,11 @@ class MaskRefinement(nn.Module):
 
     def __init__(self, *, fine_channels: int, channels: int = 32) -> None:
         super().__init__()
+        self.matching = FineMatching(in_channels=fine_channels)
         self.lateral = nn.Conv2d(fine_channels, channels, 1)
         self.look = nn.Conv2d(3, channels, 3, padding=1)
         self.refine = nn.Sequential(
-            nn.Conv2d(2 * channels + 2, channels, 3, padding=1),
+            nn.Conv2d(2 * channels + 3, channels, 3, padding=1),
             nn.ReLU(inplace=True),
             nn.Conv2d(channels, channels, 3, padding=2, dilation=2),
             nn.ReLU(inplace=True),
@@ -37,13 +42,23 @@ class MaskRefinement(nn.Module):
         )
         self.correction = nn.Conv2d(channels, 1, 1)
         initialise(self)
+        nn.init.dirac_(self.matching.key.weight)
         nn.init.zeros_(self.correction.weight)  # starts as plain bilinear upsampling
 
-    def forward(self, logits: Tensor, fine_roi: Tensor, pixels: Tensor, warped_mask: Tensor) -> Tensor:
-        """(R, s, s) logits, (R, Cf, s, s), pixels (R, 3, 2s, 2s) and probabilities (R, 2s, 2s) -> (R, 2s, 2s) logits."""
+    def forward(
+        self, logits: Tensor, fine_roi: Tensor, pixels: Tensor, warped_mask: Tensor, parts: Tensor
+    ) -> Tensor:
+        """(R, s, s) logits, (R, Cf, s, s), pixels (R, 3, 2s, 2s), probabilities (R, 2s, 2s) and the ``parts`` that
+        ``matching`` compares with -> (R, 2s, 2s) logits.
+        """
         size = pixels.shape[-2:]
+        matched = self.matching(fine_roi, parts).clamp(-SUREST, SUREST)[:, None]
         upsampled = F.interpolate(logits[:, None], size=size, mode="bilinear")
-        lateral = F.interpolate(self.lateral(fine_roi), size=size, mode="bilinear")
+        coarser = torch.cat([self.lateral(fine_roi), matched.to(fine_roi.dtype)], dim=1)
         masks = torch.cat([upsampled.sigmoid(), warped_mask[:, None].to(upsampled.dtype)], dim=1)
-        seen = [lateral, self.look(pixels), (MASK_GAIN * masks).to(lateral.dtype)]
+        seen = [
+            F.interpolate(coarser, size=size, mode="bilinear"),
+            self.look(pixels),
+            (MASK_GAIN * masks).to(coarser.dtype),
+        ]
         return (upsampled + self.correction(self.refine(torch.cat(seen, dim=1))))[:, 0]

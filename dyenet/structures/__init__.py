@@ -1,7 +1,7 @@
 """What is passed around: plain dataclasses over numpy arrays and tensors, no networks."""
 
 from dyenet.structures.clip import Clip
-from dyenet.structures.features import FrameFeatures
+from dyenet.structures.features import FrameFeatures, TemplateFeatures
 from dyenet.structures.patches import (
     KEPT_DTYPE,
     MaskPatches,
@@ -35,6 +35,7 @@ __all__ = [
     "PropagationState",
     "StartingPoint",
     "Template",
+    "TemplateFeatures",
     "Tracklet",
     "Video",
     "cell_centres",

@@ -47,3 +47,16 @@ class FrameFeatures:
             self.image_size,
             None if self.pixels is None else next(given),
         )
+
+
+@dataclass(frozen=True)
+class TemplateFeatures:
+    """What boxes are compared with, of R objects where their masks are known: ``cells`` (R, C + 1, m, m), the features
+    of the 1/8 map and the mask, and ``parts`` (R, 2, Cf + 1, g, g) or None, what ``FineMatching.parts`` gives.
+    """
+
+    cells: Tensor
+    parts: Tensor | None = None
+
+    def __getitem__(self, rows: Tensor | Sequence[int]) -> TemplateFeatures:
+        return TemplateFeatures(self.cells[rows], None if self.parts is None else self.parts[rows])

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
+from dyenet.structures.features import TemplateFeatures
 from dyenet.structures.patches import MaskPatches
 
 
@@ -98,7 +99,7 @@ class PropagationState:
     object_ids: list[int]
     patches: MaskPatches
     memory: Tensor | None = None
-    template: Tensor | None = None
+    template: TemplateFeatures | None = None
     match: Tensor | None = None
     own_match: Tensor | None = None
 
@@ -108,12 +109,17 @@ class PropagationState:
     def select(self, rows: Sequence[int]) -> PropagationState:
         """The given rows, in the given order."""
 
+        chosen = list(rows)
+
         def of(values: Tensor | None) -> Tensor | None:
-            return None if values is None else values[list(rows)]
+            return None if values is None else values[chosen]
 
         return PropagationState(
             [self.frames[r] for r in rows],
             [self.object_ids[r] for r in rows],
             self.patches[rows],
-            *map(of, (self.memory, self.template, self.match, self.own_match)),
+            of(self.memory),
+            None if self.template is None else self.template[chosen],
+            of(self.match),
+            of(self.own_match),
         )

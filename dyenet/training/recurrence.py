@@ -13,7 +13,7 @@ from torchvision.ops import box_iou
 
 from dyenet.models.dyenet import DyeNet
 from dyenet.models.warping import warp_hidden, warped_boxes
-from dyenet.structures import FrameFeatures, MaskPatches, enlarge_boxes
+from dyenet.structures import FrameFeatures, MaskPatches, TemplateFeatures, enlarge_boxes
 from dyenet.training.batch import MIN_SIDE, ClipBatch, at_least, jitter_boxes
 
 
@@ -52,7 +52,7 @@ class RecurrentState:
     hidden: Tensor
     masks: Tensor
     boxes: Tensor
-    template: Tensor | None
+    template: TemplateFeatures | None
 
 
 def begin_from_truth(
@@ -67,9 +67,11 @@ def begin_from_truth(
     scale = network.mask_scale
     if config.deform_start and len(objects):
         masks = deform_masks(masks, owners, batch.generators, cells=scale)
-    roi = network.roi_features(features, boxes, batch.frame_rows(objects, 0))
+    rows = batch.frame_rows(objects, 0)
+    roi = network.roi_features(features, boxes, rows)
     coarse = F.avg_pool2d(masks[:, None], scale)[:, 0]
-    return RecurrentState(objects, network.begin(roi, coarse), masks, boxes, network.template(roi, coarse))
+    template = network.template(roi, masks, network.fine_roi_features(features, boxes, rows))
+    return RecurrentState(objects, network.begin(roi, coarse), masks, boxes, template)
 
 
 def unroll(
@@ -91,8 +93,8 @@ def unroll(
             warp_hidden(state.hidden, state.boxes, boxes, flow),  # no gradient to the boxes
             warp_hidden(state.masks[:, None], state.boxes, boxes, flow)[:, 0],
             network.fine_roi_features(features, boxes, rows),
-            network.match(roi, state.template),
             network.pixels(features, boxes, rows),
+            state.template,
         )
         logits = output.logits.float()
         at_t = torch.full_like(objects, t)

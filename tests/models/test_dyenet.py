@@ -53,8 +53,8 @@ def test_small_runs_on_any_size_and_says_where_its_cells_are(height, width):
             hidden,
             torch.ones(2, 112, 112),
             network.fine_roi_features(features, boxes, rows),
-            network.match(roi, network.template(roi, torch.ones(2, 28, 28))),
             network.pixels(features, boxes, rows),
+            network.template(roi, torch.ones(2, 112, 112), network.fine_roi_features(features, boxes, rows)),
         )
         assert output.logits.shape == (2, 112, 112)
         assert output.hidden.shape == hidden.shape

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from dyenet.models.pixel_matching import SMALLEST, PixelMatching
+from dyenet.models.pixel_matching import SMALLEST, FineMatching, PixelMatching
 
 # One cell of the object, one beside it, opposite in the first channel: their mean is 0.
 TEMPLATE = torch.tensor([[[[1.0, -1.0]], [[0.0, 0.0]], [[1.0, 0.0]]]])  # (1, 2 channels and the mask, 1, 2)
@@ -42,3 +42,38 @@ def test_every_row_has_its_own_template():
         cells((3.0, 0.0)).expand(2, -1, -1, -1), torch.cat([TEMPLATE, other])
     ).flatten()
     assert odds[0].item() == pytest.approx(-odds[1].item(), abs=1e-3)
+
+
+# A picture of one channel beside another, in two blocks; the object is the upper half of the left one.
+PICTURE = torch.zeros(1, 2, 4, 8)
+PICTURE[:, 0, :2, :4], PICTURE[:, 0, 2:, :4], PICTURE[:, 1, :, 4:] = 3.0, -1.0, 2.0
+UPPER_LEFT = torch.zeros(1, 4, 8)
+UPPER_LEFT[:, :2, :4] = 1
+
+
+def test_parts_are_the_means_of_a_block_s_object_and_of_what_is_beside_it():
+    parts = FineMatching.parts(PICTURE, UPPER_LEFT)
+    assert parts.shape == (1, 2, 3, 1, 2)
+    own, beside = parts[0, :, :, 0].unbind(0)
+    assert own.T.tolist() == [[3.0, 0.0, 0.5], [0.0, 0.0, 0.0]]
+    assert beside.T.tolist() == [[-1.0, 0.0, 0.5], [0.0, 2.0, 1.0]]
+
+
+def test_fine_matching_finds_the_object_s_part_again():
+    """Less the mean (0.5, 1) of the template, parts are (2.5, -1) of the object, (-1.5, -1) and (-0.5, 1) beside it."""
+    odds = FineMatching(in_channels=2)(PICTURE, FineMatching.parts(PICTURE, UPPER_LEFT))[0]
+    length = math.hypot
+    with_left = (-2.5 * 1.5 + 1) / (length(2.5, 1) * length(1.5, 1))
+    with_right = (-2.5 * 0.5 - 1) / (length(2.5, 1) * length(0.5, 1))
+    no_object = 1e-6 * math.exp(10 * with_right_of_nothing())
+    inside = math.log(0.5 * math.exp(10) + no_object)
+    outside = math.log(0.5 * math.exp(10 * with_left) + math.exp(10 * with_right))
+    assert odds[0, 0].item() == pytest.approx(inside - outside, abs=1e-3)
+    assert (odds[:2, :4] > 5).all()
+    assert (odds[2:, :4] < -5).all()
+    assert (odds[:, 4:] < -5).all()
+
+
+def with_right_of_nothing() -> float:
+    """The cosine of the object's cells with a block that shows none of it: all 0, less the mean."""
+    return (-2.5 * 0.5 + 1) / (math.hypot(2.5, 1) * math.hypot(0.5, 1))

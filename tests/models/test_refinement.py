@@ -23,7 +23,10 @@ def network() -> DyeNet:
 def test_it_starts_as_bilinear_upsampling():
     refinement = MaskRefinement(fine_channels=4, channels=8)
     logits = torch.randn(2, 14, 14)
-    refined = refinement(logits, torch.randn(2, 4, 14, 14), torch.randn(2, 3, 28, 28), torch.rand(2, 28, 28))
+    parts = torch.randn(2, 2, 5, 3, 3)
+    refined = refinement(
+        logits, torch.randn(2, 4, 14, 14), torch.randn(2, 3, 28, 28), torch.rand(2, 28, 28), parts
+    )
     assert torch.allclose(refined, F.interpolate(logits[:, None], size=28, mode="bilinear")[:, 0], atol=1e-6)
 
 
@@ -39,8 +42,14 @@ def test_it_learns_to_follow_lines_that_are_thinner_than_a_cell_of_the_mask():
         return (2 * mask[:, None] - 1 + 0.1 * torch.randn(count, 3, 28, 28)), mask
 
     def refine(pixels: torch.Tensor) -> torch.Tensor:
-        nothing = torch.zeros(len(pixels), 14, 14)
-        return refinement(nothing, nothing[:, None].repeat(1, 4, 1, 1), pixels, torch.zeros(len(pixels), 28, 28))
+        count = len(pixels)
+        return refinement(
+            torch.zeros(count, 14, 14),
+            torch.zeros(count, 4, 14, 14),
+            pixels,
+            torch.zeros(count, 28, 28),
+            torch.zeros(count, 2, 5, 3, 3),
+        )
 
     for _ in range(120):
         pixels, mask = draw(8)
@@ -60,15 +69,19 @@ def test_a_network_with_it_gives_masks_twice_as_fine_and_carries_the_refined_one
     roi, warped = network.roi_features(features, boxes, rows), torch.rand(1, 112, 112)
     coarse = F.avg_pool2d(warped[:, None], 4)[:, 0]
     fine, pixels = network.fine_roi_features(features, boxes, rows), network.pixels(features, boxes, rows)
-    matched = network.match(roi, network.template(roi, coarse))
-    output = network.propagate(roi, network.begin(roi, coarse), warped, fine, matched, pixels)
+    template = network.template(roi, warped, fine)
+    output = network.propagate(roi, network.begin(roi, coarse), warped, fine, pixels, template)
     assert fine.shape[-2:] == (56, 56)
     assert output.logits.shape == (1, 112, 112)
     assert torch.allclose(output.hidden[:, -1], F.avg_pool2d(output.logits.sigmoid()[:, None], 4)[:, 0])
     head = network.propagation_head(
-        roi, network.begin(roi, coarse), F.avg_pool2d(warped[:, None], 2)[:, 0], fine, matched
+        roi,
+        network.begin(roi, coarse),
+        F.avg_pool2d(warped[:, None], 2)[:, 0],
+        fine,
+        network.match(roi, template),
     )
-    assert torch.equal(output.logits, network.refinement(head.logits, fine, pixels, warped))
+    assert torch.equal(output.logits, network.refinement(head.logits, fine, pixels, warped, template.parts))
     assert torch.equal(output.hidden[:, :-1], head.hidden[:, :-1])
 
 

@@ -52,7 +52,7 @@ def test_gradients_of_the_recurrence_reach_the_trunk_through_time():
     batch = ClipBatch.collate(draw_clips(1))
     features = stage.network.extract_features(batch.images)
     coarse = features.coarse.detach().requires_grad_()
-    leaf = type(features)(coarse, features.fine.detach(), features.image_size)
+    leaf = features.of([coarse, *features.parts()[1:]])
     stage.remp_loss(batch, leaf, stage.begin(batch, leaf)).backward()
     # no mask is predicted in frame 0: its features count only through the hidden state of the frames after it
     per_frame = coarse.grad.abs().sum((1, 2, 3))
@@ -68,7 +68,7 @@ def test_hidden_state_of_frame_0_matters_only_to_what_comes_after():
     batch = ClipBatch.collate([clip])
     features = stage.network.extract_features(batch.images)
     coarse = features.coarse.detach().requires_grad_()
-    leaf = type(features)(coarse, features.fine.detach(), features.image_size)
+    leaf = features.of([coarse, *features.parts()[1:]])
     loss = stage.remp_loss(batch, leaf, stage.begin(batch, leaf))
     loss.backward()
     assert loss.item() == 0
@@ -88,7 +88,7 @@ def test_the_mask_loss_hears_pixel_matching_of_the_objects_that_have_a_template(
     found, hears = stage._segment(roi, objects, one), objects == state.objects[1]
     assert 0 < hears.sum() < len(hears)
     assert torch.equal(found[~hears], alone[~hears])
-    template = state.template[1:2].expand(int(hears.sum()), -1, -1, -1)
+    template = state.template[[1] * int(hears.sum())]
     expected = alone[hears] + stage.network.match(roi[hears], template)
     assert torch.allclose(found[hears], expected, atol=1e-5)
     stage.reid_and_mask_losses(batch, features, state)["loss_mask"].backward()
