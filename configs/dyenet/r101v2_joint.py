@@ -28,7 +28,9 @@ train_dataloader = dict(
     batch_size=1, dataset=dict(length=240, weights=[0.5, 0.35, 0.1, 0.05], common=dict(num_frames=7))
 )
 optim_wrapper = dict(optimizer=dict(lr=4e-4))
-inference = dict(  # its features are wider, and cosines between them lower
+inference = dict(
+    max_size=854,  # it is slow anyhow, and thin parts show
+    # Its features are wider, and cosines between them lower.
     retrieval=dict(similarity_threshold=0.4),
     expansion=dict(threshold=0.45),
 )
