@@ -4,7 +4,14 @@
 # Run: dyenet train dyenet/small_reid.py [--set data_root=DATA] [--set model.init_from=WEIGHTS]
 # 14 minutes on two CPU cores. The gain is in docs/results.md.
 _base_ = "small_joint.py"
-heads = ["rpn", "propagation_head", "refinement", "pixel_matching", "reid_head.mask_conv5", "reid_head.mask_output"]
+heads = [
+    "rpn",
+    "propagation_head",
+    "refinement",
+    "pixel_matching",
+    "reid_head.mask_conv5",
+    "reid_head.mask_output",
+]
 kept = ["trunk", *heads]
 model = dict(
     init_from="work_dirs/small_joint/final.safetensors",

@@ -211,6 +211,8 @@ class DyeNetPropagator:
         """What the network compares boxes with, if it does, and how well that matches itself, None unless ``min_match``
         asks; a row each.
         """
+        if self._network.pixel_matching is None and self._network.refinement is None:
+            return None, None
         boxes, roi, probabilities, _ = self._enter(points)
         frames = [self._features.get(p.frame) for p in points]
         fine = [

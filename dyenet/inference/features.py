@@ -43,7 +43,7 @@ class FeatureStore:
         self._memory: OrderedDict[int, FrameFeatures] = OrderedDict()
         self._spilled: set[int] = set()
         self._folder: tempfile.TemporaryDirectory[str] | None = None
-        self._like: FrameFeatures | None = None  # on no memory: says the shapes of what is in the files
+        self._like: FrameFeatures | None = None  # without memory: the shapes of what is in the files
         self._stopwatch = stopwatch or Stopwatch()
         self.bytes_in_memory = 0
         self.trunk_runs = 0
@@ -78,7 +78,8 @@ class FeatureStore:
             features = self._network.extract_features(image)  # type: ignore[operator]
             self.trunk_runs += 1
             kept = features.to(dtype=self._dtype)
-            self._like = self._like or kept.to("meta")
+            if self._like is None:
+                self._like = kept.to("meta")
             return kept
 
     def _keep(self, frame: int, features: FrameFeatures) -> None:

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dyenet.errors import ConfigError
 from dyenet.models.pixel_matching import PixelMatching
 from dyenet.models.propagation_head import PropagationHead, PropagationOutput
 from dyenet.models.proposals import ProposalNetwork, Proposals
@@ -61,6 +62,10 @@ class DyeNet(nn.Module):
         self.refinement: MaskRefinement | None = (
             None if refinement is None else MODELS.build({"fine_channels": fine_channels, **refinement})
         )
+        if refinement is not None and self.propagation_head.fine_scale == 1:
+            raise ConfigError(
+                "model.refinement goes on from the finer output; set propagation_head.fine_scale=2"
+            )
         self.patch_size = patch_size
         self.mask_scale = self.propagation_head.fine_scale * (1 if refinement is None else SCALE)
         self.embedding_dim = self.reid_head.embedding_dim

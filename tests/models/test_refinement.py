@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from dyenet.config import load_config
+from dyenet.errors import ConfigError
 from dyenet.models.dyenet import DyeNet
 from dyenet.models.refinement import MaskRefinement
 from dyenet.registry import MODELS
@@ -93,6 +94,12 @@ def test_the_pixels_of_a_box_are_those_of_the_frame(network):
     weights = torch.tensor([0.125, 0.75, 0.125])
     sampled = F.conv2d(images[1:].float().transpose(0, 1), torch.outer(weights, weights)[None, None])[:, 0]
     assert torch.allclose(pixels[0] * 64 + 127.5, sampled[:, 4:116, 9:121], atol=0.01)
+
+
+def test_it_needs_the_finer_output():
+    config = load_config("dyenet/small.py", ["model.propagation_head.fine_scale=1"]).model
+    with pytest.raises(ConfigError, match="fine_scale=2"):
+        MODELS.build(config)
 
 
 def test_without_it_the_frame_is_not_kept():
