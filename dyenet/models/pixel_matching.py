@@ -42,7 +42,7 @@ class PixelMatching(nn.Module):
         """
         features, mask = template[:, :-1], template[:, -1].flatten(1).float()  # (R, n)
         mean = features.mean(dim=(2, 3), keepdim=True)
-        known, seen = self._keys(features - mean), self._keys(roi - mean)
+        known, seen = _keys(self.key, features - mean), _keys(self.key, roi - mean)
         cosines = torch.einsum("rcp,rcn->rpn", seen, known)  # (R, p, n), p and n cells
         scores = self.log_scale.exp() * cosines.float()
         mask = mask.clamp(SMALLEST, 1 - SMALLEST)[:, None]
@@ -50,9 +50,6 @@ class PixelMatching(nn.Module):
         beside = torch.logsumexp(scores + (1 - mask).log(), dim=2)
         beside = torch.logaddexp(beside, self.log_scale.exp() * self.unknown)
         return (self.weight * (inside - beside)).reshape(len(roi), *roi.shape[-2:])
-
-    def _keys(self, x: Tensor) -> Tensor:
-        return F.normalize(self.key(x).flatten(2), dim=1)
 
 
 class FineMatching(nn.Module):
@@ -86,13 +83,15 @@ class FineMatching(nn.Module):
         common = (
             (means * shares[:, :, None]).sum(dim=1).mean(dim=(2, 3), keepdim=True)
         )  # of the whole template
-        seen = self._keys(fine_roi - common)
+        seen = _keys(self.key, fine_roi - common)
         sides = []
         for mean, share in zip(means.unbind(1), shares.flatten(2).float().unbind(1), strict=True):
-            cosines = torch.einsum("rcp,rcn->rpn", seen, self._keys(mean - common))
+            cosines = torch.einsum("rcp,rcn->rpn", seen, _keys(self.key, mean - common))
             scores = self.log_scale.exp() * cosines.float() + share.clamp(min=1e-6).log()[:, None]
             sides.append(torch.logsumexp(scores, dim=2))
         return (sides[0] - sides[1]).reshape(len(fine_roi), *fine_roi.shape[-2:])
 
-    def _keys(self, x: Tensor) -> Tensor:
-        return F.normalize(self.key(x).flatten(2), dim=1)
+
+def _keys(key: nn.Conv2d, x: Tensor) -> Tensor:
+    """(R, C, h, w) -> (R, C, h w), of unit length."""
+    return F.normalize(key(x).flatten(2), dim=1)

@@ -29,7 +29,6 @@ class MaskRefinement(nn.Module):
 
     def __init__(self, *, fine_channels: int, channels: int = 32) -> None:
         super().__init__()
-        self.matching = FineMatching(in_channels=fine_channels)
         self.lateral = nn.Conv2d(fine_channels, channels, 1)
         self.look = nn.Conv2d(3, channels, 3, padding=1)
         self.refine = nn.Sequential(
@@ -42,8 +41,8 @@ class MaskRefinement(nn.Module):
         )
         self.correction = nn.Conv2d(channels, 1, 1)
         initialise(self)
-        nn.init.dirac_(self.matching.key.weight)
         nn.init.zeros_(self.correction.weight)  # starts as plain bilinear upsampling
+        self.matching = FineMatching(in_channels=fine_channels)  # has its own beginning
 
     def forward(
         self, logits: Tensor, fine_roi: Tensor, pixels: Tensor, warped_mask: Tensor, parts: Tensor
