@@ -108,6 +108,7 @@ class DyeNetPropagator:
         self._device = next(network.parameters()).device
         self._size = network.mask_size
         self._stopwatch = stopwatch or Stopwatch()
+        self._known: dict[tuple[int, int], tuple[MaskPatches, TemplateFeatures, Tensor | None]] = {}
 
     @torch.no_grad()
     def begin(self, starting_points: Sequence[StartingPoint]) -> PropagationState:
@@ -213,14 +214,23 @@ class DyeNetPropagator:
         """
         if self._network.pixel_matching is None and self._network.refinement is None:
             return None, None
-        boxes, roi, probabilities, _ = self._enter(points)
-        frames = [self._features.get(p.frame) for p in points]
-        fine = [
-            self._network.fine_roi_features(f, *_in_frame(f, boxes[k : k + 1])) for k, f in enumerate(frames)
-        ]
-        template = self._network.template(roi, probabilities.to(roi), _joined(fine))
-        matched = None if self._config.min_match is None else self._network.match(roi, template)
-        return template, None if matched is None else self._match(matched, probabilities)
+        features, matches = zip(*(self._template(point) for point in points), strict=True)
+        return TemplateFeatures.cat(features), _joined(matches)
+
+    def _template(self, point: StartingPoint | Template) -> tuple[TemplateFeatures, Tensor | None]:
+        """One row of the above; kept, since every frame asks for the same few."""
+        key = (point.object_id, point.frame)
+        known = self._known.get(key)
+        if known is None or known[0] is not point.patch:  # the user may have given another mask
+            boxes, roi, probabilities, _ = self._enter([point])
+            features = self._features.get(point.frame)
+            fine = self._network.fine_roi_features(features, *_in_frame(features, boxes))
+            template = self._network.template(roi, probabilities.to(roi), fine)
+            assert template is not None
+            matched = None if self._config.min_match is None else self._network.match(roi, template)
+            match = None if matched is None else self._match(matched, probabilities)
+            known = self._known[key] = (point.patch, template, match)
+        return known[1], known[2]
 
     def _match(self, matched: Tensor, probabilities: Tensor) -> Tensor:
         """(R,): the mean of the log odds ``matched`` (R, m, m) inside masks (R, sm, sm); 0 of an empty one."""

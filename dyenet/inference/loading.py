@@ -68,6 +68,8 @@ def load_model(
                 f"{path} is not the file that was shipped (its SHA-256 differs); install dyenet again"
             )
         network, config, extra = load_network(path)
+        if name in NAMED:  # its weights fix the network, not how it is used
+            config.inference = load_config(f"dyenet/{name}.py").inference
         weights = {"file": str(path), "sha256": checksum, **extra}
     else:
         raise WeightsError(f"there is no model '{name}'; give {', '.join(NAMED)} or a .safetensors file")

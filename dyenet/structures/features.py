@@ -58,5 +58,11 @@ class TemplateFeatures:
     cells: Tensor
     parts: Tensor | None = None
 
+    @staticmethod
+    def cat(templates: Sequence[TemplateFeatures]) -> TemplateFeatures:
+        """Joins rows of one kind."""
+        parts = [t.parts for t in templates if t.parts is not None]
+        return TemplateFeatures(torch.cat([t.cells for t in templates]), torch.cat(parts) if parts else None)
+
     def __getitem__(self, rows: Tensor | Sequence[int]) -> TemplateFeatures:
         return TemplateFeatures(self.cells[rows], None if self.parts is None else self.parts[rows])

@@ -18,7 +18,13 @@ from dyenet.models.oim import OIMLoss
 from dyenet.registry import MODELS
 from dyenet.structures import Clip, FrameFeatures
 from dyenet.training.batch import MIN_SIDE, ClipBatch, at_least, jitter_boxes
-from dyenet.training.recurrence import RecurrenceConfig, RecurrentState, begin_from_truth, unroll
+from dyenet.training.recurrence import (
+    RecurrenceConfig,
+    RecurrentState,
+    begin_from_found,
+    begin_from_truth,
+    unroll,
+)
 from dyenet.training.stage import Stage, keep_maps, mean_over_processes
 
 
@@ -192,12 +198,23 @@ class JointTraining(Stage):
         rest = batch.window(steps, batch.num_frames - longest + steps)
         if steps == 0:
             return rest, None
+        share = self.recurrence.found_starts
+        if share and torch.rand((), generator=batch.generators[0]) < share:
+            return rest, self.found(batch, steps)
         lead = batch.window(0, steps + 1)
         features = self.network.extract_features(lead.images)
         state = self.begin(lead, features)
         if len(state.objects):
             *_, (state, _) = unroll(self.network, self.recurrence, lead, features, state)
         return rest, state
+
+    @torch.no_grad()
+    def found(self, batch: ClipBatch, frame: int) -> RecurrentState | None:
+        """How the recurrence begins in ``frame`` with the masks found there of the objects of frame 0."""
+        first, there = batch.window(0, 1), batch.window(frame, frame + 1)
+        known = self.begin(first, self.network.extract_features(first.images))
+        features = self.network.extract_features(there.images)
+        return begin_from_found(self.network, self.recurrence, there, features, known)
 
     def after_step(self) -> None:
         super().after_step()

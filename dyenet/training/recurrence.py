@@ -13,7 +13,7 @@ from torchvision.ops import box_iou
 
 from dyenet.models.dyenet import DyeNet
 from dyenet.models.warping import warp_hidden, warped_boxes
-from dyenet.structures import FrameFeatures, MaskPatches, TemplateFeatures, enlarge_boxes
+from dyenet.structures import FrameFeatures, MaskPatches, TemplateFeatures, cell_centres, enlarge_boxes
 from dyenet.training.batch import MIN_SIDE, ClipBatch, at_least, jitter_boxes
 
 
@@ -27,6 +27,9 @@ class RecurrenceConfig:
     * ``rollout``: the first 0 to this many steps, drawn per batch, run without gradients, and the losses are those of
       the clip's frames behind them, this many fewer than it has: the network then also starts from its own masks with
       their errors, as it does many frames after the given one. 0 is the paper's.
+    * ``found_starts``: this share of the batches starts not from the first frame's truth but, up to ``rollout``
+      frames behind it, from masks that the mask network finds in boxes with sides moved by up to ``found_jitter``,
+      as retrieval does: what Re-MP has to mend at test time. 0 is the paper's.
     * ``soft_targets``: the truth, also of the starting mask, is the share of each cell that is the object's instead of
       0 or 1 (reading D20), which loses the edges within a cell.
     * ``dice_weight``: adds a soft Dice loss to the binary cross entropy; 0 is the paper's.
@@ -38,6 +41,8 @@ class RecurrenceConfig:
     jitter: float = 0.05
     deform_start: bool = True
     rollout: int = 0
+    found_starts: float = 0.0
+    found_jitter: float = 0.35
     soft_targets: bool = False
     dice_weight: float = 0.0
 
@@ -72,6 +77,34 @@ def begin_from_truth(
     coarse = F.avg_pool2d(masks[:, None], scale)[:, 0]
     template = network.template(roi, masks, network.fine_roi_features(features, boxes, rows))
     return RecurrentState(objects, network.begin(roi, coarse), masks, boxes, template)
+
+
+@torch.no_grad()
+def begin_from_found(
+    network: DyeNet,
+    config: RecurrenceConfig,
+    batch: ClipBatch,
+    features: FrameFeatures,
+    known: RecurrentState,
+) -> RecurrentState:
+    """The state in frame 0 of ``batch``, from masks found there in boxes, of those objects of ``known``, which has
+    their templates, that show.
+    """
+    shown = batch.areas[known.objects, 0] >= 1
+    objects = known.objects[shown]
+    template = None if known.template is None else known.template[shown]
+    owners = batch.clip[objects].tolist()
+    found = jitter_boxes(batch.boxes[objects, 0], owners, batch.generators, config.found_jitter)
+    rows = batch.frame_rows(objects, 0)
+    roi = network.roi_features(features, found, rows)
+    probabilities = network.segment(roi, network.match(roi, template)).float().sigmoid()
+    patches = MaskPatches(found, probabilities)
+    tight = torch.where((patches.areas() > 0)[:, None], patches.tight_boxes(), found)
+    boxes = at_least(enlarge_boxes(tight, config.enlargement, batch.image_size), MIN_SIDE)
+    masks = patches.sample(cell_centres(boxes, network.mask_size))
+    coarse = F.avg_pool2d(masks[:, None], network.mask_scale)[:, 0]
+    hidden = network.begin(network.roi_features(features, boxes, rows), coarse)
+    return RecurrentState(objects, hidden, masks, boxes, template)
 
 
 def unroll(

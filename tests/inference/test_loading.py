@@ -103,3 +103,10 @@ def test_shipped_weights_that_were_changed_are_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(loading, "__file__", str(tmp_path / "dyenet" / "inference" / "loading.py"))
     with pytest.raises(WeightsError, match="SHA-256 differs"):
         loading.load_model("small")
+
+
+def test_the_settings_of_a_named_model_are_its_configs(monkeypatch):
+    altered = loading.load_config("dyenet/small.py")
+    altered.inference.retrieval.similarity_threshold = 0.11
+    monkeypatch.setattr(loading, "load_config", lambda name: {"dyenet/small.py": altered}[name])
+    assert load_model("small", device="cpu").inference.retrieval.similarity_threshold == 0.11
