@@ -86,12 +86,14 @@ def begin_from_found(
     batch: ClipBatch,
     features: FrameFeatures,
     known: RecurrentState,
-) -> RecurrentState:
+) -> RecurrentState | None:
     """The state in frame 0 of ``batch``, from masks found there in boxes, of those objects of ``known``, which has
-    their templates, that show.
+    their templates, that show; None if none does.
     """
-    shown = batch.areas[known.objects, 0] >= 1
+    shown = batch.areas[known.objects, 0] > 0
     objects = known.objects[shown]
+    if not len(objects):
+        return None
     template = None if known.template is None else known.template[shown]
     owners = batch.clip[objects].tolist()
     found = jitter_boxes(batch.boxes[objects, 0], owners, batch.generators, config.found_jitter)

@@ -10,7 +10,7 @@ import torch
 from tiny_training import build_stage, draw_clips
 
 from dyenet.errors import ConfigError
-from dyenet.structures import Clip
+from dyenet.structures import Clip, enlarge_boxes
 from dyenet.training.batch import ClipBatch
 from dyenet.training.joint import JointTraining
 from dyenet.training.recurrence import deform_masks, mask_losses, unroll
@@ -208,6 +208,33 @@ def test_with_a_rollout_every_parameter_still_learns():
     stage.parse_losses(losses)[0].backward()
     assert float(losses["loss_remp"].detach()) > 0
     assert all(p.grad is not None and p.grad.isfinite().all() for p in stage.parameters())
+
+
+def test_found_starts_have_masks_found_in_boxes_and_the_templates_of_the_first_frame(monkeypatch):
+    stage = rolling(2, deform_start=False, jitter=0.0, found_starts=1.0, found_jitter=0.0)
+    size = stage.network.patch_size
+    left = torch.where(torch.arange(size) < size // 2, 9.0, -9.0).expand(size, size)
+    monkeypatch.setattr(stage.network, "segment", lambda roi, matched=None: left.expand(len(roi), -1, -1))
+    batch = ClipBatch.collate(draw_clips(1, num_frames=5))
+    first = batch.window(0, 1)
+    known = stage.begin(first, stage.network.extract_features(first.images))
+    batch.generators[0].manual_seed(1)  # draws a start behind the first frame
+    rest, state = stage.rollout(batch)
+    assert state is not None
+    assert not torch.equal(rest.masks[:, 0], batch.masks[:, 0])
+    half = rest.boxes[state.objects, 0].clone()
+    half[:, 2] = (half[:, 0] + half[:, 2]) / 2
+    expected = enlarge_boxes(half, stage.recurrence.enlargement, batch.image_size)
+    torch.testing.assert_close(state.boxes, expected, atol=1.5, rtol=0)  # half a cell
+    torch.testing.assert_close(state.template.cells, known.template.cells.detach())
+
+
+def test_objects_that_do_not_show_are_not_found():
+    stage = rolling(2, found_starts=1.0)
+    batch = ClipBatch.collate(draw_clips(1, num_frames=5))
+    gone = replace(batch, areas=torch.where(torch.arange(5) > 0, 0.0, batch.areas))
+    gone.generators[0].manual_seed(1)
+    assert stage.rollout(gone)[1] is None
 
 
 def test_a_rollout_as_long_as_the_clip_is_refused():
