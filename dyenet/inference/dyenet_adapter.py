@@ -108,7 +108,12 @@ class DyeNetPropagator:
         self._device = next(network.parameters()).device
         self._size = network.mask_size
         self._stopwatch = stopwatch or Stopwatch()
+        self._given: list[StartingPoint] = []
         self._known: dict[tuple[int, int], tuple[MaskPatches, TemplateFeatures, Tensor | None]] = {}
+
+    def meet(self, given: Sequence[StartingPoint]) -> None:
+        """What is another object's does not match an object, however similar it is."""
+        self._given, self._known = list(given), {}
 
     @torch.no_grad()
     def begin(self, starting_points: Sequence[StartingPoint]) -> PropagationState:
@@ -221,16 +226,23 @@ class DyeNetPropagator:
         """One row of the above; kept, since every frame asks for the same few."""
         key = (point.object_id, point.frame)
         known = self._known.get(key)
-        if known is None or known[0] is not point.patch:  # the user may have given another mask
-            boxes, roi, probabilities, _ = self._enter([point])
-            features = self._features.get(point.frame)
-            fine = self._network.fine_roi_features(features, *_in_frame(features, boxes))
-            template = self._network.template(roi, probabilities.to(roi), fine)
-            assert template is not None
+        if known is None or known[0] is not point.patch:
+            own, roi, probabilities = self._look_at(point)
+            others = [self._look_at(p)[0] for p in self._given if p.object_id != point.object_id]
+            template = self._network.against(own, others)
             matched = None if self._config.min_match is None else self._network.match(roi, template)
             match = None if matched is None else self._match(matched, probabilities)
             known = self._known[key] = (point.patch, template, match)
         return known[1], known[2]
+
+    def _look_at(self, point: StartingPoint | Template) -> tuple[TemplateFeatures, Tensor, Tensor]:
+        """The features of a template, its RoI and its mask there, (1, sm, sm)."""
+        boxes, roi, probabilities, _ = self._enter([point])
+        features = self._features.get(point.frame)
+        fine = self._network.fine_roi_features(features, *_in_frame(features, boxes))
+        template = self._network.template(roi, probabilities.to(roi), fine)
+        assert template is not None
+        return template, roi, probabilities
 
     def _match(self, matched: Tensor, probabilities: Tensor) -> Tensor:
         """(R,): the mean of the log odds ``matched`` (R, m, m) inside masks (R, sm, sm); 0 of an empty one."""

@@ -29,6 +29,10 @@ class Retriever(Protocol):
 class Propagator(Protocol):
     """Carries masks from frame to frame (DyeNet Sec. 3.2; VS-ReID Algorithm 1)."""
 
+    def meet(self, given: Sequence[StartingPoint]) -> None:
+        """The given masks of all objects, before anything is asked about one of them."""
+        ...
+
     def begin(self, starting_points: Sequence[StartingPoint]) -> PropagationState:
         """The state at the starting points, one row each, each in its own frame; rows may share a frame."""
         ...

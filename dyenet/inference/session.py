@@ -105,6 +105,7 @@ class VideoSession:
             StartingPoint(object_id, frame, self._patch(mask, adapters.mask_size), given=True)
             for (frame, object_id), mask in sorted(self._given.items(), key=lambda item: item[0])
         ]
+        adapters.propagator.meet(given)
         common: dict[str, Any] = dict(
             given=given,
             num_frames=len(self._working),

@@ -50,6 +50,9 @@ class VSReIDPropagator:
         self._stopwatch = stopwatch or Stopwatch()
         self.patches_run = 0
 
+    def meet(self, given: Sequence[StartingPoint]) -> None:
+        """An object's masks do not depend on the others'."""
+
     def begin(self, starting_points: Sequence[StartingPoint]) -> PropagationState:
         """The masks themselves: nothing else is carried on."""
         return PropagationState(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -116,7 +117,7 @@ class DyeNet(nn.Module):
         """(R, C, m, m) and what ``template`` gave -> log odds (R, m, m); None without pixel matching."""
         if self.pixel_matching is None or template is None:
             return None
-        return self.pixel_matching(roi, template.cells)
+        return self.pixel_matching(roi, template.cells, template.rivals)
 
     def template(self, roi: Tensor, masks: Tensor, fine_roi: Tensor | None = None) -> TemplateFeatures | None:
         """(R, C, m, m), (R, sm, sm) in [0, 1] and, with refinement, (R, Cf, fm, fm): for ``match`` and ``propagate``;
@@ -131,6 +132,18 @@ class DyeNet(nn.Module):
         assert fine_roi is not None
         finer = F.avg_pool2d(masks[:, None], SCALE)[:, 0]
         return TemplateFeatures(cells, self.refinement.matching.parts(fine_roi, finer))
+
+    @staticmethod
+    def against(template: TemplateFeatures, others: Sequence[TemplateFeatures]) -> TemplateFeatures:
+        """``template``, of one row, with the ``others``, of one row each, as its rivals."""
+        if not others:
+            return template
+        fine = [_shown(t.parts[:, 0].flatten(2)) for t in others if t.parts is not None]
+        return replace(
+            template,
+            rivals=torch.cat([_shown(PixelMatching.parts(t.cells)) for t in others], dim=2),
+            fine_rivals=torch.cat(fine, dim=2) if fine else None,
+        )
 
     def segment(self, roi: Tensor, matched: Tensor | None = None) -> Tensor:
         """(R, C, m, m) -> (R, m, m) mask logits (Sec. 3.1), of the object that ``match`` found, if it was asked."""
@@ -162,12 +175,19 @@ class DyeNet(nn.Module):
         assert template.parts is not None
         coarser = F.avg_pool2d(warped_mask[:, None], SCALE)[:, 0]
         output: PropagationOutput = self.propagation_head(roi, warped_hidden, coarser, fine_roi, matched)
-        logits = self.refinement(output.logits, fine_roi, pixels, warped_mask, template.parts)
+        logits = self.refinement(
+            output.logits, fine_roi, pixels, warped_mask, template.parts, template.fine_rivals
+        )
         hidden = output.hidden
         if self.propagation_head.mask_channels:  # the mask that is carried is the refined one
             mask = F.avg_pool2d(logits.sigmoid()[:, None], self.mask_scale).to(hidden.dtype)
             hidden = torch.cat([hidden[:, :-1], mask], dim=1)
         return replace(output, logits=logits, hidden=hidden)
+
+
+def _shown(parts: Tensor) -> Tensor:
+    """(1, C + 1, n) -> those of a weight above 0."""
+    return parts[:, :, parts[0, -1] > 0]
 
 
 def _roi_align(maps: Tensor, boxes: Tensor, rows: Tensor, size: int, scale: float) -> Tensor:

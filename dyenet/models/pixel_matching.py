@@ -13,6 +13,11 @@ from dyenet.registry import MODELS
 SMALLEST = 1e-4  # a cell of the template is never surely the object's, or surely not
 BLOCK = 4
 """Cells a side of what ``FineMatching`` takes for one part."""
+RIVAL_BLOCK = 2
+"""The same of what ``PixelMatching`` takes for one part of another object."""
+RIVAL_WEIGHT = 0.05
+"""Of another object's parts beside the template's own surroundings: objects look alike in part. At 1 they lose what
+they share; chosen on composites of training sequences."""
 
 
 @MODELS.register_module()
@@ -32,13 +37,24 @@ class PixelMatching(nn.Module):
         self.unknown = nn.Parameter(torch.tensor(unknown))
         self.weight = nn.Parameter(torch.tensor(1.0))
 
-    def forward(self, roi: Tensor, template: Tensor) -> Tensor:
+    @staticmethod
+    def parts(template: Tensor) -> Tensor:
+        """(R, C + 1, m, m), features and a mask -> (R, C + 1, n): of every block of cells the mean over the object, and
+        how many cells it has there.
+        """
+        weight = template[:, -1:]
+        share = F.avg_pool2d(weight, RIVAL_BLOCK)
+        mean = F.avg_pool2d(template[:, :-1] * weight, RIVAL_BLOCK) / share.clamp(min=SMALLEST)
+        return torch.cat([mean, share * RIVAL_BLOCK**2], dim=1).flatten(2)
+
+    def forward(self, roi: Tensor, template: Tensor, rivals: Tensor | None = None) -> Tensor:
         """The log odds (R, m, m) that a cell of ``roi`` (R, C, m, m) is the object's.
 
         ``template`` (R, C + 1, m, m): features, and a mask in [0, 1]. With s the cosines between the keys of a cell and
         of the template's cells: log sum exp(scale s) over the template's object, less the same over its surroundings
         and one cell more, of the cosine ``unknown``, which stands for all that the template does not show. Features are
-        taken less their mean over the template, which all cells share.
+        taken less their mean over the template, which all cells share. ``rivals`` (R, C + 1, N), features and weights
+        of parts of other objects, count with the surroundings.
         """
         features, mask = template[:, :-1], template[:, -1].flatten(1).float()  # (R, n)
         mean = features.mean(dim=(2, 3), keepdim=True)
@@ -49,6 +65,8 @@ class PixelMatching(nn.Module):
         inside = torch.logsumexp(scores + mask.log(), dim=2)
         beside = torch.logsumexp(scores + (1 - mask).log(), dim=2)
         beside = torch.logaddexp(beside, self.log_scale.exp() * self.unknown)
+        if rivals is not None:
+            beside = torch.logaddexp(beside, _rivalry(self.key, seen, rivals, mean, self.log_scale.exp()))
         return (self.weight * (inside - beside)).reshape(len(roi), *roi.shape[-2:])
 
 
@@ -75,9 +93,10 @@ class FineMatching(nn.Module):
             found.append(torch.cat([mean, share], dim=1))
         return torch.stack(found, dim=1)
 
-    def forward(self, fine_roi: Tensor, parts: Tensor) -> Tensor:
+    def forward(self, fine_roi: Tensor, parts: Tensor, rivals: Tensor | None = None) -> Tensor:
         """The log odds (R, s, s) that a cell of ``fine_roi`` (R, Cf, s, s) is the object's: log sum exp(scale cosine)
-        over the parts of the object, weighted by their shares, less the same over those beside it.
+        over the parts of the object, weighted by their shares, less the same over those beside it and ``rivals``
+        (R, Cf + 1, N).
         """
         means, shares = parts[:, :, :-1], parts[:, :, -1]
         common = (
@@ -89,7 +108,18 @@ class FineMatching(nn.Module):
             cosines = torch.einsum("rcp,rcn->rpn", seen, _keys(self.key, mean - common))
             scores = self.log_scale.exp() * cosines.float() + share.clamp(min=1e-6).log()[:, None]
             sides.append(torch.logsumexp(scores, dim=2))
+        if rivals is not None:
+            rivalry = _rivalry(self.key, seen, rivals, common, self.log_scale.exp())
+            sides[1] = torch.logaddexp(sides[1], rivalry)
         return (sides[0] - sides[1]).reshape(len(fine_roi), *fine_roi.shape[-2:])
+
+
+def _rivalry(key: nn.Conv2d, seen: Tensor, rivals: Tensor, mean: Tensor, scale: Tensor) -> Tensor:
+    """(R, p): log sum exp(scale cosine) of keys ``seen`` (R, C, p) over ``rivals`` (R, C + 1, N)."""
+    known = _keys(key, rivals[:, :-1, :, None] - mean)
+    weights = (RIVAL_WEIGHT * rivals[:, -1].float()).clamp(min=1e-30)  # what only fills up counts for nothing
+    scores = scale * torch.einsum("rcp,rcn->rpn", seen, known).float() + weights.log()[:, None]
+    return torch.logsumexp(scores, dim=2)
 
 
 def _keys(key: nn.Conv2d, x: Tensor) -> Tensor:

@@ -45,13 +45,19 @@ class MaskRefinement(nn.Module):
         self.matching = FineMatching(in_channels=fine_channels)  # has its own beginning
 
     def forward(
-        self, logits: Tensor, fine_roi: Tensor, pixels: Tensor, warped_mask: Tensor, parts: Tensor
+        self,
+        logits: Tensor,
+        fine_roi: Tensor,
+        pixels: Tensor,
+        warped_mask: Tensor,
+        parts: Tensor,
+        rivals: Tensor | None = None,
     ) -> Tensor:
-        """(R, s, s) logits, (R, Cf, s, s), pixels (R, 3, 2s, 2s), probabilities (R, 2s, 2s) and the ``parts`` that
-        ``matching`` compares with -> (R, 2s, 2s) logits.
+        """(R, s, s) logits, (R, Cf, s, s), pixels (R, 3, 2s, 2s), probabilities (R, 2s, 2s) and the ``parts`` and
+        ``rivals`` that ``matching`` compares with -> (R, 2s, 2s) logits.
         """
         size = pixels.shape[-2:]
-        matched = self.matching(fine_roi, parts).clamp(-SUREST, SUREST)[:, None]
+        matched = self.matching(fine_roi, parts, rivals).clamp(-SUREST, SUREST)[:, None]
         upsampled = F.interpolate(logits[:, None], size=size, mode="bilinear")
         coarser = torch.cat([self.lateral(fine_roi), matched.to(fine_roi.dtype)], dim=1)
         masks = torch.cat([upsampled.sigmoid(), warped_mask[:, None].to(upsampled.dtype)], dim=1)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 
@@ -53,16 +54,36 @@ class FrameFeatures:
 class TemplateFeatures:
     """What boxes are compared with, of R objects where their masks are known: ``cells`` (R, C + 1, m, m), the features
     of the 1/8 map and the mask, and ``parts`` (R, 2, Cf + 1, g, g) or None, what ``FineMatching.parts`` gives.
+
+    ``rivals`` (R, C + 1, N) and ``fine_rivals`` (R, Cf + 1, N'), or None: parts of the other objects, their mean
+    features and weights; of weight 0 what only fills up.
     """
 
     cells: Tensor
     parts: Tensor | None = None
+    rivals: Tensor | None = None
+    fine_rivals: Tensor | None = None
 
     @staticmethod
     def cat(templates: Sequence[TemplateFeatures]) -> TemplateFeatures:
-        """Joins rows of one kind."""
-        parts = [t.parts for t in templates if t.parts is not None]
-        return TemplateFeatures(torch.cat([t.cells for t in templates]), torch.cat(parts) if parts else None)
+        """Joins templates of one row each."""
+        return TemplateFeatures(
+            torch.cat([t.cells for t in templates]),
+            _filled_up([t.parts for t in templates]),
+            _filled_up([t.rivals for t in templates]),
+            _filled_up([t.fine_rivals for t in templates]),
+        )
 
     def __getitem__(self, rows: Tensor | Sequence[int]) -> TemplateFeatures:
-        return TemplateFeatures(self.cells[rows], None if self.parts is None else self.parts[rows])
+        others = (self.parts, self.rivals, self.fine_rivals)
+        return TemplateFeatures(self.cells[rows], *(None if part is None else part[rows] for part in others))
+
+
+def _filled_up(parts: Sequence[Tensor | None]) -> Tensor | None:
+    """Rows (1, ..., n) of several n, filled up with 0; None if all of them are."""
+    found = [part for part in parts if part is not None]
+    if not found:
+        return None
+    longest = max(found, key=lambda part: part.shape[-1])
+    rows = [torch.zeros_like(longest[..., :0]) if part is None else part for part in parts]
+    return torch.cat([F.pad(row, (0, longest.shape[-1] - row.shape[-1])) for row in rows])

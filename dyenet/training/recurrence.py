@@ -76,7 +76,22 @@ def begin_from_truth(
     roi = network.roi_features(features, boxes, rows)
     coarse = F.avg_pool2d(masks[:, None], scale)[:, 0]
     template = network.template(roi, masks, network.fine_roi_features(features, boxes, rows))
+    if template is not None and len(objects):
+        template = _among_rivals(network, template, owners)
     return RecurrentState(objects, network.begin(roi, coarse), masks, boxes, template)
+
+
+def _among_rivals(network: DyeNet, template: TemplateFeatures, owners: Sequence[int]) -> TemplateFeatures:
+    """Every object's template against those of the other objects of its clip."""
+    rows = [template[[k]] for k in range(len(owners))]
+    return TemplateFeatures.cat(
+        [
+            network.against(
+                row, [o for o, clip in zip(rows, owners, strict=True) if clip == owner and o is not row]
+            )
+            for row, owner in zip(rows, owners, strict=True)
+        ]
+    )
 
 
 @torch.no_grad()

@@ -7,6 +7,7 @@ import torch
 from dyenet.inference.config import PropagationConfig, RetrievalConfig
 from dyenet.inference.dyenet_adapter import DyeNetPropagator, DyeNetRetriever, main_parts
 from dyenet.inference.features import FeatureStore
+from dyenet.models.pixel_matching import PixelMatching
 from dyenet.structures import ArrayVideo, MaskPatches, StartingPoint, Template
 
 HEIGHT, WIDTH = 64, 96
@@ -93,6 +94,26 @@ def test_rows_that_are_too_small_or_leave_the_picture_come_back_with_probability
     assert gone.patches.probabilities.max() == 0
     assert gone.object_ids == [1, 2]
     assert propagator(tiny_model, video, min_side=4).step(begun, [1, 1]).patches.probabilities[0].max() > 0
+
+
+def test_rivals_are_the_given_masks_of_the_other_objects(tiny_model, video):
+    size = tiny_model.network.mask_size
+    first = replace(starting_point(1, 0, [4.0, 4.0, 40.0, 40.0], size), given=True)
+    second = replace(starting_point(2, 0, [30.0, 20.0, 80.0, 60.0], size), given=True)
+    net = propagator(tiny_model, video)
+    net.meet([first])
+    alone = net.begin([first]).template
+    assert alone.rivals is None
+    net.meet([first, second])
+    state = net.begin([first, second])
+    assert torch.equal(state.template.cells[:1], alone.cells)
+    other = PixelMatching.parts(state.template.cells[1:])
+    assert torch.equal(state.template.rivals[0], other[0][:, other[0, -1] > 0])
+    shifted = replace(
+        second, patch=MaskPatches(torch.tensor([[10.0, 20.0, 80.0, 60.0]]), second.patch.probabilities)
+    )
+    net.meet([first, shifted])  # the user has given another mask
+    assert not torch.equal(net.begin([first]).template.rivals, state.template.rivals[:1])
 
 
 def test_a_batch_over_frames_and_directions_is_what_its_rows_are_alone(tiny_model, video):

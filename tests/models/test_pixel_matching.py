@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from dyenet.models.pixel_matching import SMALLEST, FineMatching, PixelMatching
+from dyenet.models.pixel_matching import RIVAL_WEIGHT, SMALLEST, FineMatching, PixelMatching
 
 # One cell of the object, one beside it, opposite in the first channel: their mean is 0.
 TEMPLATE = torch.tensor([[[[1.0, -1.0]], [[0.0, 0.0]], [[1.0, 0.0]]]])  # (1, 2 channels and the mask, 1, 2)
@@ -44,6 +44,23 @@ def test_every_row_has_its_own_template():
     assert odds[0].item() == pytest.approx(-odds[1].item(), abs=1e-3)
 
 
+def test_what_is_like_another_object_is_beside_this_one():
+    """A cell like the rival's two has its cosine of 1 with it and 0 with the template's own."""
+    rivals = torch.tensor([[[0.0, 0.0], [2.0, 0.0], [2.0, 0.0]]])  # the second only fills up
+    matching = PixelMatching(in_channels=2)
+    like_rival, like_object = matching(cells((0.0, 1.0), (3.0, 0.0)), TEMPLATE, rivals).flatten().tolist()
+    expected = -math.log(math.exp(30 * 0.3) + 2 * RIVAL_WEIGHT * math.exp(30)) + math.log(1 + math.exp(-37))
+    assert like_rival == pytest.approx(expected, abs=1e-2)
+    assert like_object == pytest.approx(-math.log(SMALLEST), abs=1e-3)  # as without rivals
+
+
+def test_parts_of_a_rival_are_means_over_its_mask_and_know_how_many_cells_they_have():
+    template = torch.zeros(1, 3, 2, 4)
+    template[:, 0] = torch.tensor([[1.0, 2.0, 5.0, 5.0], [3.0, 4.0, 5.0, 5.0]])
+    template[:, 2, 0, :2] = 1  # the object: the cells of 1 and 2
+    assert PixelMatching.parts(template)[0].T.tolist() == [[1.5, 0.0, 2.0], [0.0, 0.0, 0.0]]
+
+
 # A picture of one channel beside another, in two blocks; the object is the upper half of the left one.
 PICTURE = torch.zeros(1, 2, 4, 8)
 PICTURE[:, 0, :2, :4], PICTURE[:, 0, 2:, :4], PICTURE[:, 1, :, 4:] = 3.0, -1.0, 2.0
@@ -72,6 +89,20 @@ def test_fine_matching_finds_the_object_s_part_again():
     assert (odds[:2, :4] > 5).all()
     assert (odds[2:, :4] < -5).all()
     assert (odds[:, 4:] < -5).all()
+
+
+def test_fine_matching_too_takes_what_is_like_another_object_to_be_beside_this_one():
+    rivals = torch.tensor([[[0.5], [3.0], [1.0]]])  # less the mean: (0, 2)
+    matching, parts = FineMatching(in_channels=2), FineMatching.parts(PICTURE, UPPER_LEFT)
+    seen = PICTURE.clone()
+    seen[0, :, 0, 0] = torch.tensor([0.5, 5.0])  # less the mean: (0, 4), like the rival
+    with torch.no_grad():
+        without, among = matching(seen, parts)[0], matching(seen, parts, rivals)[0]
+    best = math.exp(10 / math.hypot(0.5, 1))  # of what is beside the object, (-0.5, 1)
+    assert (without[0, 0] - among[0, 0]).item() == pytest.approx(
+        math.log1p(RIVAL_WEIGHT * math.exp(10) / best), abs=1e-2
+    )
+    assert among[0, 1] > 5  # like the object
 
 
 def with_right_of_nothing() -> float:

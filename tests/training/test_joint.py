@@ -10,6 +10,7 @@ import torch
 from tiny_training import build_stage, draw_clips
 
 from dyenet.errors import ConfigError
+from dyenet.models.pixel_matching import PixelMatching
 from dyenet.structures import Clip, enlarge_boxes
 from dyenet.training.batch import ClipBatch
 from dyenet.training.joint import JointTraining
@@ -173,6 +174,24 @@ def test_erosion_does_not_empty_a_mask():
         int(deform_masks(mask, [0], [torch.Generator().manual_seed(s)], cells=2).sum()) for s in range(20)
     ]
     assert min(areas) == 1
+
+
+def test_the_rivals_of_an_object_are_the_other_objects_of_its_clip():
+    stage = build_stage().train()
+    batch = ClipBatch.collate(draw_clips(2))
+    alone = torch.nonzero(batch.clip == 1)[1:, 0].tolist()  # what clip 1 shows but its first object
+    batch.areas[alone] = 0
+    state = stage.begin(batch, stage.network.extract_features(batch.images))
+    owners = batch.clip[state.objects].tolist()
+    assert owners.count(0) > 2
+    assert owners.count(1) == 1
+    shown = [PixelMatching.parts(state.template.cells[[k]]) for k in range(len(owners))]
+    for row, owner in enumerate(owners):
+        others = [p for k, p in enumerate(shown) if owners[k] == owner and k != row]
+        expected = torch.cat([p[:, :, p[0, -1] > 0] for p in others] or [shown[row][..., :0]], dim=2)
+        found = state.template.rivals[[row]]
+        torch.testing.assert_close(found[..., : expected.shape[2]], expected)
+        assert not found[:, -1, expected.shape[2] :].any()  # what only fills up
 
 
 def rolling(rollout: int, **recurrence) -> JointTraining:
