@@ -7,7 +7,7 @@ model = dict(
     freeze=["trunk", "rpn", "reid_head"],
     reid_weight=0.0,
     rpn_weight=0.0,
-    recurrence=dict(rollout=4),
+    recurrence=dict(rollout=4, found_starts=0.4),
     cache=None,
 )
 train_dataloader = dict(
