@@ -1,4 +1,4 @@
-# The last stage of `small`, on from dyenet/small_rollout.py: the refinement of masks, with Re-MP at a lower rate. What
+# `small` on from dyenet/small_rollout.py: the refinement of masks, with Re-MP at a lower rate. What
 # finds and compares objects is kept. Not in the papers.
 # Run: dyenet train dyenet/small_refinement.py [--set data_root=DATA] [--set model.init_from=WEIGHTS]
 _base_ = "small_rollout.py"

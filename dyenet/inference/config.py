@@ -56,6 +56,8 @@ class PropagationConfig:
     * ``min_match``: a mask found in a retrieved box is dropped, and a retrieved tracklet ends, where the log odds of
       pixel matching, averaged over the mask, are below this share of what they are where the given mask meets itself;
       None, the papers', asks for nothing.
+    * ``rivals``: what looks like another object's given mask does not match an object's own, where there is pixel
+      matching.
     * ``stop_on_meeting``: a retrieved tracklet ends where its mask overlaps an earlier tracklet's of the same object
       by ``skip_iou``, from where on the two would be the same; the paper goes on.
     * ``max_passes``: an object's retrieved tracklets of one round stop when they add up to this many times the
@@ -72,6 +74,7 @@ class PropagationConfig:
     min_component_ratio: float = 0.0
     new_component_ratio: float = 0.0
     min_match: float | None = None
+    rivals: bool = True
     stop_on_meeting: bool = True
     max_passes: float = 2.0
 

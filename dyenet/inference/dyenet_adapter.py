@@ -112,8 +112,8 @@ class DyeNetPropagator:
         self._known: dict[tuple[int, int], tuple[MaskPatches, TemplateFeatures, Tensor | None]] = {}
 
     def meet(self, given: Sequence[StartingPoint]) -> None:
-        """What is another object's does not match an object, however similar it is."""
-        self._given, self._known = list(given), {}
+        """The given masks, of which those of the other objects are every object's rivals."""
+        self._given, self._known = list(given) if self._config.rivals else [], {}
 
     @torch.no_grad()
     def begin(self, starting_points: Sequence[StartingPoint]) -> PropagationState:

@@ -109,6 +109,9 @@ def test_rivals_are_the_given_masks_of_the_other_objects(tiny_model, video):
     assert torch.equal(state.template.cells[:1], alone.cells)
     other = PixelMatching.parts(state.template.cells[1:])
     assert torch.equal(state.template.rivals[0], other[0][:, other[0, -1] > 0])
+    without = propagator(tiny_model, video, rivals=False)
+    without.meet([first, second])
+    assert without.begin([first, second]).template.rivals is None
     shifted = replace(
         second, patch=MaskPatches(torch.tensor([[10.0, 20.0, 80.0, 60.0]]), second.patch.probabilities)
     )
