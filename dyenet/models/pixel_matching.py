@@ -59,15 +59,12 @@ class PixelMatching(nn.Module):
         features, mask = template[:, :-1], template[:, -1].flatten(1).float()  # (R, n)
         mean = features.mean(dim=(2, 3), keepdim=True)
         known, seen = _keys(self.key, features - mean), _keys(self.key, roi - mean)
-        cosines = torch.einsum("rcp,rcn->rpn", seen, known)  # (R, p, n), p and n cells
-        scores = self.log_scale.exp() * cosines.float()
-        mask = mask.clamp(SMALLEST, 1 - SMALLEST)[:, None]
-        inside = torch.logsumexp(scores + mask.log(), dim=2)
-        beside = torch.logsumexp(scores + (1 - mask).log(), dim=2)
-        beside = torch.logaddexp(beside, self.log_scale.exp() * self.unknown)
+        scale, mask = self.log_scale.exp(), mask.clamp(SMALLEST, 1 - SMALLEST)
+        inside, beside = _alike(seen, known, torch.stack([mask, 1 - mask], dim=2), scale).unbind(dim=2)
+        beside = beside + (scale * (self.unknown - 1)).exp()
         if rivals is not None:
-            beside = torch.logaddexp(beside, _rivalry(self.key, seen, rivals, mean, self.log_scale.exp()))
-        return (self.weight * (inside - beside)).reshape(len(roi), *roi.shape[-2:])
+            beside = beside + _like_rivals(self.key, seen, rivals, mean, scale)
+        return (self.weight * (inside.log() - beside.log())).reshape(len(roi), *roi.shape[-2:])
 
 
 class FineMatching(nn.Module):
@@ -103,23 +100,26 @@ class FineMatching(nn.Module):
             (means * shares[:, :, None]).sum(dim=1).mean(dim=(2, 3), keepdim=True)
         )  # of the whole template
         seen = _keys(self.key, fine_roi - common)
-        sides = []
-        for mean, share in zip(means.unbind(1), shares.flatten(2).float().unbind(1), strict=True):
-            cosines = torch.einsum("rcp,rcn->rpn", seen, _keys(self.key, mean - common))
-            scores = self.log_scale.exp() * cosines.float() + share.clamp(min=1e-6).log()[:, None]
-            sides.append(torch.logsumexp(scores, dim=2))
+        scale, weights = self.log_scale.exp(), shares.flatten(2).float().clamp(min=1e-6)
+        inside, beside = (
+            _alike(seen, _keys(self.key, mean - common), weight[..., None], scale)[..., 0]
+            for mean, weight in zip(means.unbind(1), weights.unbind(1), strict=True)
+        )
         if rivals is not None:
-            rivalry = _rivalry(self.key, seen, rivals, common, self.log_scale.exp())
-            sides[1] = torch.logaddexp(sides[1], rivalry)
-        return (sides[0] - sides[1]).reshape(len(fine_roi), *fine_roi.shape[-2:])
+            beside = beside + _like_rivals(self.key, seen, rivals, common, scale)
+        return (inside.log() - beside.log()).reshape(len(fine_roi), *fine_roi.shape[-2:])
 
 
-def _rivalry(key: nn.Conv2d, seen: Tensor, rivals: Tensor, mean: Tensor, scale: Tensor) -> Tensor:
-    """(R, p): log sum exp(scale cosine) of keys ``seen`` (R, C, p) over ``rivals`` (R, C + 1, N)."""
+def _alike(seen: Tensor, known: Tensor, weights: Tensor, scale: Tensor) -> Tensor:
+    """Keys (R, C, p) and (R, C, n), weights (R, n, k) -> (R, p, k): the weighted sums of exp(scale (cosine - 1))."""
+    rows = zip(seen, known, weights, strict=True)  # one by one, which bounds the memory
+    return torch.stack([(scale * ((s.T @ k).float() - 1)).exp() @ weight for s, k, weight in rows])
+
+
+def _like_rivals(key: nn.Conv2d, seen: Tensor, rivals: Tensor, mean: Tensor, scale: Tensor) -> Tensor:
+    """(R, p): the same over ``rivals`` (R, C + 1, N)."""
     known = _keys(key, rivals[:, :-1, :, None] - mean)
-    weights = (RIVAL_WEIGHT * rivals[:, -1].float()).clamp(min=1e-30)  # what only fills up counts for nothing
-    scores = scale * torch.einsum("rcp,rcn->rpn", seen, known).float() + weights.log()[:, None]
-    return torch.logsumexp(scores, dim=2)
+    return _alike(seen, known, RIVAL_WEIGHT * rivals[:, -1].float()[..., None], scale)[..., 0]
 
 
 def _keys(key: nn.Conv2d, x: Tensor) -> Tensor:
