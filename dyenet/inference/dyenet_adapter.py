@@ -108,12 +108,13 @@ class DyeNetPropagator:
         self._device = next(network.parameters()).device
         self._size = network.mask_size
         self._stopwatch = stopwatch or Stopwatch()
-        self._given: list[StartingPoint] = []
-        self._known: dict[tuple[int, int], tuple[MaskPatches, TemplateFeatures, Tensor | None]] = {}
+        self._given: dict[tuple[int, int], StartingPoint] = {}  # by object id and frame, as what follows
+        self._looks: dict[tuple[int, int], TemplateFeatures] = {}
+        self._known: dict[tuple[int, int], tuple[TemplateFeatures, Tensor | None]] = {}
 
     def meet(self, given: Sequence[StartingPoint]) -> None:
         """The given masks, of which those of the other objects are every object's rivals."""
-        self._given, self._known = list(given) if self._config.rivals else [], {}
+        self._given, self._looks, self._known = {(p.object_id, p.frame): p for p in given}, {}, {}
 
     @torch.no_grad()
     def begin(self, starting_points: Sequence[StartingPoint]) -> PropagationState:
@@ -223,17 +224,28 @@ class DyeNetPropagator:
         return TemplateFeatures.cat(features), _joined(matches)
 
     def _template(self, point: StartingPoint | Template) -> tuple[TemplateFeatures, Tensor | None]:
-        """One row of the above; kept, since every frame asks for the same few."""
+        """One row of the above; those of given masks are kept, since every frame asks for the same few."""
         key = (point.object_id, point.frame)
-        known = self._known.get(key)
-        if known is None or known[0] is not point.patch:
-            own, roi, probabilities = self._look_at(point)
-            others = [self._look_at(p)[0] for p in self._given if p.object_id != point.object_id]
-            template = self._network.against(own, others)
-            matched = None if self._config.min_match is None else self._network.match(roi, template)
-            match = None if matched is None else self._match(matched, probabilities)
-            known = self._known[key] = (point.patch, template, match)
-        return known[1], known[2]
+        given = self._given.get(key)
+        if given is None or given.patch is not point.patch:  # such as the guide of a recovery
+            return self._against_rivals(point)
+        if key not in self._known:
+            self._known[key] = self._against_rivals(point)
+        return self._known[key]
+
+    def _against_rivals(self, point: StartingPoint | Template) -> tuple[TemplateFeatures, Tensor | None]:
+        own, roi, probabilities = self._look_at(point)
+        template = self._network.against(own, self._rivals(point.object_id))
+        matched = None if self._config.min_match is None else self._network.match(roi, template)
+        return template, None if matched is None else self._match(matched, probabilities)
+
+    def _rivals(self, object_id: int) -> list[TemplateFeatures]:
+        """The given masks of the other objects, each looked at once."""
+        others = [key for key in self._given if self._config.rivals and key[0] != object_id]
+        for key in others:
+            if key not in self._looks:
+                self._looks[key] = self._look_at(self._given[key])[0]
+        return [self._looks[key] for key in others]
 
     def _look_at(self, point: StartingPoint | Template) -> tuple[TemplateFeatures, Tensor, Tensor]:
         """The features of a template, its RoI and its mask there, (1, sm, sm)."""

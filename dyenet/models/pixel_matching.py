@@ -42,9 +42,7 @@ class PixelMatching(nn.Module):
         """(R, C + 1, m, m), features and a mask -> (R, C + 1, n): of every block of cells the mean over the object, and
         how many cells it has there.
         """
-        weight = template[:, -1:]
-        share = F.avg_pool2d(weight, RIVAL_BLOCK)
-        mean = F.avg_pool2d(template[:, :-1] * weight, RIVAL_BLOCK) / share.clamp(min=SMALLEST)
+        mean, share = _block_means(template[:, :-1], template[:, -1:], RIVAL_BLOCK)
         return torch.cat([mean, share * RIVAL_BLOCK**2], dim=1).flatten(2)
 
     def forward(self, roi: Tensor, template: Tensor, rivals: Tensor | None = None) -> Tensor:
@@ -85,9 +83,7 @@ class FineMatching(nn.Module):
         """
         found = []
         for weight in (masks[:, None].to(fine_roi.dtype), 1 - masks[:, None].to(fine_roi.dtype)):
-            share = F.avg_pool2d(weight, BLOCK)
-            mean = F.avg_pool2d(fine_roi * weight, BLOCK) / share.clamp(min=SMALLEST)
-            found.append(torch.cat([mean, share], dim=1))
+            found.append(torch.cat(_block_means(fine_roi, weight, BLOCK), dim=1))
         return torch.stack(found, dim=1)
 
     def forward(self, fine_roi: Tensor, parts: Tensor, rivals: Tensor | None = None) -> Tensor:
@@ -108,6 +104,12 @@ class FineMatching(nn.Module):
         if rivals is not None:
             beside = beside + _like_rivals(self.key, seen, rivals, common, scale)
         return (inside.log() - beside.log()).reshape(len(fine_roi), *fine_roi.shape[-2:])
+
+
+def _block_means(roi: Tensor, weight: Tensor, block: int) -> tuple[Tensor, Tensor]:
+    """(R, C, s, s), (R, 1, s, s) -> of every block the weighted mean (R, C, g, g) and the mean weight (R, 1, g, g)."""
+    share = F.avg_pool2d(weight, block)
+    return F.avg_pool2d(roi * weight, block) / share.clamp(min=SMALLEST), share
 
 
 def _alike(seen: Tensor, known: Tensor, weights: Tensor, scale: Tensor) -> Tensor:
