@@ -127,6 +127,7 @@ class _Leg:
     end: int
     entry: StartingPoint
     frame: int
+    ended: bool = False
 
     @property
     def origin(self) -> int:
@@ -316,8 +317,10 @@ class _Schedule:
             state = self.propagator.step(state, [leg.frame + direction for leg in legs])
             for row, leg in enumerate(legs):
                 leg.frame += direction
-                self.masks.write(leg.tracklet.object_id, leg.frame, state.patches[row], leg.origin)
-                leg.tracklet.patches[leg.frame] = state.patches[row]
+                patch = state.patches[row]
+                leg.ended = patch.areas().item() == 0
+                if self.masks.write(leg.tracklet.object_id, leg.frame, patch, leg.origin):
+                    leg.tracklet.patches[leg.frame] = patch
             steps += 1
             if on_step:
                 on_step(steps)
@@ -326,7 +329,7 @@ class _Schedule:
     def _goes_on(self, leg: _Leg, direction: int, resumed: list[_Leg]) -> bool:
         """Whether ``leg`` may take its next frame; a leg that skips frames is put on ``resumed`` instead."""
         object_id, target = leg.tracklet.object_id, leg.frame + direction
-        if target == leg.end:
+        if target == leg.end or leg.ended:
             return False
         if leg.frame != leg.origin and self.masks.area(object_id, leg.frame) < leg.smallest_area:
             return False  # V14: lost

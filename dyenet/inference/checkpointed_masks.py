@@ -36,17 +36,22 @@ class CheckpointedMasks:
             self.given_frames[point.object_id].append(point.frame)
             self.write(point.object_id, point.frame, point.patch, point.frame)
 
-    def write(self, object_id: int, frame: int, patch: MaskPatches, origin: int | None) -> None:
+    def write(self, object_id: int, frame: int, patch: MaskPatches, origin: int | None) -> bool:
         """P_(frame,k) <- ``patch`` (length 1) and, unless ``origin`` is None, c_(frame,k) <- ``origin``.
 
-        The tracklet that had the frame loses it, so that no mask is kept twice; its own start it keeps.
+        The tracklet that had the frame loses it, so that no mask is kept twice; its own start it keeps. A mask without
+        area takes the place of none: a track that is lost says nothing of what was found before. Returns whether the
+        mask was written.
         """
+        if origin is not None:
+            self.checkpoints[object_id][frame] = origin
+        if frame in self.tubes[object_id].patches and patch.areas().item() == 0:
+            return False
         for tracklet in self.tubes[object_id].tracklets:
             if frame != tracklet.start.frame:
                 tracklet.patches.pop(frame, None)
-        if origin is not None:
-            self.checkpoints[object_id][frame] = origin
         self._put(object_id, frame, patch)
+        return True
 
     def revise(self, object_id: int, frame: int, patch: MaskPatches) -> None:
         """P_(frame,k) <- ``patch``, which still comes from the same starting point."""

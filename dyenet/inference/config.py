@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from torch import Tensor
+
 from dyenet.errors import ConfigError
 from dyenet.inference.checkpointed_config import CheckpointedConfig
 from dyenet.inference.vsreid_config import VSReIDConfig
@@ -45,7 +47,8 @@ class PropagationConfig:
     * ``box_enlargement`` (D10): the RoI is the warped mask's box with this share of width and height added on each
       side; 0 is the paper's letter, under which a RoI can never grow.
     * ``min_area_ratio`` and ``min_side`` (D11): propagation aborts when the mask is smaller than this share of the
-      starting mask, its warped box has a side below ``min_side`` pixels, or it is empty.
+      starting mask, its warped box has a side below ``min_side`` pixels (below half of the starting mask's where
+      that is less: some objects are thin), or it is empty.
     * ``skip_iou`` and ``skip_scope`` (D15): a starting point is skipped if its mask overlaps a tracklet's mask, of
       the same object or of any, by this IoU.
     * ``recurrent_mask`` (D18): the mask that is warped to find the next box.
@@ -54,10 +57,10 @@ class PropagationConfig:
       dropped, in every frame, and below ``new_component_ratio`` those that lie mostly outside the warped mask; 0,
       the papers', keeps all.
     * ``min_match``: a mask found in a retrieved box is dropped, and a retrieved tracklet ends, where the log odds of
-      pixel matching, averaged over the mask, are below this share of what they are where the given mask meets itself;
-      None, the papers', asks for nothing.
-    * ``rivals``: what looks like another object's given mask does not match an object's own, where there is pixel
-      matching.
+      pixel matching, averaged over the mask, are below this share of what they are where the given mask meets itself
+      (``least_match``); None, the papers', asks for nothing.
+    * ``rivals``: what looks like another object's given mask, the nearest in time if there are several, does not match
+      an object's own, where there is pixel matching.
     * ``stop_on_meeting``: a retrieved tracklet ends where its mask overlaps an earlier tracklet's of the same object
       by ``skip_iou``, from where on the two would be the same; the paper goes on.
     * ``max_passes``: an object's retrieved tracklets of one round stop when they add up to this many times the
@@ -77,6 +80,13 @@ class PropagationConfig:
     rivals: bool = True
     stop_on_meeting: bool = True
     max_passes: float = 2.0
+
+    def least_match(self, own_match: Tensor) -> Tensor:
+        """The bound of ``min_match``, which must be set: that share of ``own_match``, and as far below a negative one,
+        which a mask thinner than a cell may have.
+        """
+        assert self.min_match is not None
+        return own_match - (1 - self.min_match) * own_match.abs()
 
 
 @dataclass(frozen=True, kw_only=True)

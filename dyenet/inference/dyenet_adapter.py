@@ -124,6 +124,7 @@ class DyeNetPropagator:
             probabilities = (probabilities >= 0.5).float()
             masks = self._pooled(probabilities).to(roi)
         template, own_match = self._templates([p.template or p for p in starting_points])
+        sides = torch.cat([_sides(p.patch.tight_boxes()) for p in starting_points]).float().cpu()
         return PropagationState(
             [p.frame for p in starting_points],
             [p.object_id for p in starting_points],
@@ -132,6 +133,7 @@ class DyeNetPropagator:
             template,
             match=own_match,
             own_match=own_match,
+            least_side=(sides / 2).clamp(max=self._config.min_side),
         )
 
     @torch.no_grad()
@@ -144,7 +146,7 @@ class DyeNetPropagator:
         order: list[int] = []
         parts: list[tuple[Tensor, Tensor, Tensor, Tensor, Tensor | None, Tensor | None]] = []
         for (source, target), rows in groups.items():
-            boxes, found = self._locate(state.patches[rows], source, target)
+            boxes, found = self._locate(state.select(rows), source, target)
             if found:
                 members = [rows[k] for k in found]
                 order += members
@@ -172,7 +174,14 @@ class DyeNetPropagator:
                 match[order] = self._match(output.matched, probabilities[order])
         patches = _kept(new_boxes, probabilities)
         return PropagationState(
-            list(targets), list(state.object_ids), patches, memory, state.template, match, state.own_match
+            list(targets),
+            list(state.object_ids),
+            patches,
+            memory,
+            state.template,
+            match,
+            state.own_match,
+            state.least_side,
         )
 
     @torch.no_grad()
@@ -186,8 +195,7 @@ class DyeNetPropagator:
             probabilities = F.interpolate(probabilities, size=self._size, mode="bilinear")
         probabilities = probabilities[:, 0].cpu()
         if matched is not None and own_match is not None:
-            assert self._config.min_match is not None
-            least = self._config.min_match * own_match
+            least = self._config.least_match(own_match)
             probabilities *= (self._match(matched, probabilities) >= least)[:, None, None]
         return _kept(boxes.cpu(), probabilities * self._main_parts(probabilities))
 
@@ -235,17 +243,20 @@ class DyeNetPropagator:
 
     def _against_rivals(self, point: StartingPoint | Template) -> tuple[TemplateFeatures, Tensor | None]:
         own, roi, probabilities = self._look_at(point)
-        template = self._network.against(own, self._rivals(point.object_id))
+        template = self._network.against(own, self._rivals(point.object_id, point.frame))
         matched = None if self._config.min_match is None else self._network.match(roi, template)
         return template, None if matched is None else self._match(matched, probabilities)
 
-    def _rivals(self, object_id: int) -> list[TemplateFeatures]:
-        """The given masks of the other objects, each looked at once."""
-        others = [key for key in self._given if self._config.rivals and key[0] != object_id]
-        for key in others:
+    def _rivals(self, object_id: int, frame: int) -> list[TemplateFeatures]:
+        """Of every other object the given mask nearest to ``frame``, each looked at once."""
+        nearest: dict[int, tuple[int, int]] = {}
+        for key in sorted(self._given, key=lambda key: abs(key[1] - frame), reverse=True):
+            if self._config.rivals and key[0] != object_id:
+                nearest[key[0]] = key
+        for key in nearest.values():
             if key not in self._looks:
                 self._looks[key] = self._look_at(self._given[key])[0]
-        return [self._looks[key] for key in others]
+        return [self._looks[nearest[other]] for other in sorted(nearest)]
 
     def _look_at(self, point: StartingPoint | Template) -> tuple[TemplateFeatures, Tensor, Tensor]:
         """The features of a template, its RoI and its mask there, (1, sm, sm)."""
@@ -261,15 +272,16 @@ class DyeNetPropagator:
         inside = self._pooled((probabilities >= 0.5).float())
         return (matched.float().cpu() * inside).sum(dim=(1, 2)) / inside.sum(dim=(1, 2)).clamp(min=1e-6)
 
-    def _locate(self, patches: MaskPatches, source: int, target: int) -> tuple[Tensor, list[int]]:
+    def _locate(self, state: PropagationState, source: int, target: int) -> tuple[Tensor, list[int]]:
         """The RoIs in frame ``target``, (R, 4), and the rows whose warped mask is large enough to have one."""
-        flow = self._flow_between(target, source).expand(len(patches), -1, -1, -1)
-        patches = patches.to(self._device, torch.float32)
+        flow = self._flow_between(target, source).expand(len(state), -1, -1, -1)
+        patches = state.patches.to(self._device, torch.float32)
         if self._config.recurrent_mask == "binary":
             patches = MaskPatches(patches.boxes, (patches.probabilities >= 0.5).float())
         tight = warped_boxes(patches, flow)
-        smallest = (tight[:, 2:] - tight[:, :2]).amin(dim=1)
-        found = torch.nonzero((smallest > 0) & (smallest >= self._config.min_side))[:, 0].tolist()
+        smallest = _sides(tight)
+        assert state.least_side is not None
+        found = torch.nonzero((smallest > 0) & (smallest >= state.least_side.to(smallest)))[:, 0].tolist()
         return self._enlarged(tight, (flow.shape[-2], flow.shape[-1])), found
 
     def _inputs(
@@ -303,6 +315,11 @@ def _in_frame(features: FrameFeatures, boxes: Tensor) -> tuple[Tensor, Tensor]:
     """Boxes (R, 4) where the features lie, and the rows (R,) of their frame, the only one."""
     boxes = boxes.to(features.coarse.device)
     return boxes, torch.zeros(len(boxes), dtype=torch.long, device=boxes.device)
+
+
+def _sides(boxes: Tensor) -> Tensor:
+    """(R, 4) -> (R,): the shorter sides."""
+    return (boxes[:, 2:] - boxes[:, :2]).amin(dim=1)
 
 
 def _joined(parts: Sequence[Tensor | None]) -> Tensor | None:

@@ -11,7 +11,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from dyenet.errors import ConfigError
+from dyenet.errors import ConfigError, InputError
+from dyenet.files import FULL_DISK
 from dyenet.inference.stopwatch import Stopwatch
 from dyenet.structures import FrameFeatures, Video
 
@@ -97,9 +98,18 @@ class FeatureStore:
         return Path(self._folder.name) / f"{frame}.raw"
 
     def _write(self, frame: int, features: FrameFeatures) -> None:
-        with self._file(frame).open("wb") as file:
-            for part in features.parts():
-                file.write(part.contiguous().cpu().view(torch.uint8).numpy().data)
+        try:
+            with self._file(frame).open("wb") as file:
+                for part in features.parts():
+                    file.write(part.contiguous().cpu().view(torch.uint8).numpy().data)
+        except OSError as error:
+            if error.errno not in FULL_DISK:
+                raise
+            folder = self._spill_dir or tempfile.gettempdir()
+            raise InputError(
+                f"no space left in {folder}, where features of the video are put; free some, or name another folder by "
+                "--set inference.features.spill_dir=FOLDER"
+            ) from error
         self._spilled.add(frame)
 
     def _read(self, frame: int) -> FrameFeatures:

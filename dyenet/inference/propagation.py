@@ -150,7 +150,7 @@ def extend(
 def _matches(state: PropagationState, row: int, config: PropagationConfig) -> bool:
     if config.min_match is None or state.match is None or state.own_match is None:
         return True
-    return bool(state.match[row] >= config.min_match * state.own_match[row])
+    return bool(state.match[row] >= config.least_match(state.own_match[row]))
 
 
 def _meets(

@@ -66,4 +66,4 @@ class ArrayVideo:
         return len(self._frames)
 
     def __getitem__(self, index: int) -> Frame:
-        return self._frames[index]
+        return np.ascontiguousarray(self._frames[index])  # a frame may be a view, such as BGR turned round

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import hashlib
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -37,8 +39,8 @@ def finetune(
 
     ``scope`` "dataset" gives one ``final.safetensors`` for all sequences after ``max_iters`` iterations, "video"
     one in ``<sequence>/`` for each after ``video_iters``; a video whose weights are there already, tuned from the
-    same ones, is not tuned again. The weights tuned from are never written to; the metadata of the new ones names
-    them and the frames seen. Raises ConfigError, InputError, WeightsError.
+    same ones with the same settings, is not tuned again. The weights tuned from are never written to; the metadata of
+    the new ones names them and the frames seen. Raises ConfigError, InputError, WeightsError.
     """
     if scope not in ("dataset", "video"):
         raise ConfigError(f"scope is '{scope}'; it may be dataset or video")
@@ -54,9 +56,15 @@ def finetune(
         _run(cfg, folder, FirstFrameClips(**block))
         return folder
     cfg.max_iters = cfg.video_iters
+    cfg.settings = _fingerprint(cfg)
     for video in find_videos(block.pop("root"), block.pop("split")):
         done = folder / video.name / "final.safetensors"
-        if done.is_file() and read_weights(done)[2].get("parent") == cfg.get("parent"):
+        if done.is_file():
+            about = read_weights(done)[2]
+            if about.get("parent") != cfg.get("parent") or about.get("settings") != cfg.settings:
+                raise ConfigError(
+                    f"{done} was tuned from other weights or with other settings; choose another --work-dir"
+                )
             print(f"{video.name}: tuned before, in {done}")
             continue
         data = FirstFrameClips(frames=[(read_picture(video.images[0]), video.mask(0))], **block)
@@ -104,6 +112,14 @@ def _complete(cfg: Config) -> None:
         cfg.model.network = config.model
     cfg.inference = config.get("inference", {})
     cfg.parent = {"file": str(weights), "sha256": file_sha256(weights)}
+
+
+def _fingerprint(cfg: Config) -> str:
+    """Of everything that a config sets, but for what the weights to tune are and where the data lie."""
+    settings = copy.deepcopy(cfg.to_dict())
+    settings.pop("parent", None)
+    del settings["model"]["init_from"], settings["train_dataloader"]["dataset"]["root"]
+    return hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def _run(cfg: Config, folder: Path, data: FirstFrameClips, start: Model | None = None) -> None:

@@ -166,7 +166,7 @@ def export(runner: Runner, path: Path, extra: dict[str, Any]) -> None:
     }
     data = runner.train_loop.dataloader.dataset
     if isinstance(data, FirstFrameClips):
-        extra["frames"] = data.names
+        extra |= {"frames": data.names, "settings": config.get("settings")}
     save_network(stage_of(runner).network, blocks, path, dtype=torch.float16, extra=extra)
     for hook in averages:
         hook._swap_ema_parameters()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 import uuid
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -29,6 +31,9 @@ from dyenet.training.optim import optim_wrapper_config
 from dyenet.training.progress import ProgressBarHook
 
 Launcher = Literal["none", "pytorch", "slurm"]
+
+PATIENCE = timedelta(hours=6)
+"""How long processes wait for each other: the first one validates on whole videos alone."""
 
 
 def train(
@@ -137,7 +142,8 @@ def start_processes(launcher: Launcher) -> None:
         os.environ.setdefault("MASTER_PORT", str(20000 + int(os.environ["SLURM_JOB_ID"]) % 20000))
     if torch.cuda.is_available():  # Slurm may show each process its own GPU only
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
-    dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    backend = "nccl" if torch.cuda.is_available() else "gloo"
+    dist.init_process_group(backend, timeout=PATIENCE)
 
 
 def _first_host(nodes: str) -> str:
@@ -190,6 +196,13 @@ class TrainingRunner(Runner):
             for hook in self.hooks:
                 if isinstance(hook, ProgressBarHook):
                     hook.close()
+            self._close_log()
+
+    def _close_log(self) -> None:
+        """mmengine leaves the file open, one for each training of a process, which Windows then cannot remove."""
+        for handler in [h for h in self.logger.handlers if isinstance(h, logging.FileHandler)]:
+            self.logger.removeHandler(handler)
+            handler.close()
 
     @master_only
     def save_checkpoint(self, out_dir: str, filename: str, **_: Any) -> None:

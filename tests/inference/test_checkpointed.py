@@ -166,10 +166,25 @@ def test_v2_a_recovered_frame_is_not_retrieved_again_even_if_nothing_was_recover
     found = {2: [(B, embedding(1, 0.9))]}
     result = run(Blind(found), 4, [(1, 0, A)])
     assert [r.frame for r in result.rounds] == [0, 2]
-    assert columns(result, 1, 4) == "AA-A"
+    assert columns(result, 1, 4) == "AAAA"  # what was found before stays
     literal = run(Blind(found), 4, [(1, 0, A)], mark_recovered=False)
     assert [r.frame for r in literal.rounds] == [0, 2, 2, 2, 2]  # until the bound of frames x objects
     assert len(run(Blind(found), 4, [(1, 0, A)], mark_recovered=False, max_rounds=2).rounds) == 3
+
+
+def test_v14_a_track_that_is_lost_takes_no_mask_away():
+    """Retrieved in frame 4, the object is lost to both sides at once: the masks of the first pass stay there."""
+
+    class Soon(Scene):
+        def recover(self, frame, boxes, templates):
+            self.lost = {(1, 3), (1, 5)}
+            return super().recover(frame, boxes, templates)
+
+    result = run(Soon({4: [(B, embedding(1, 0.9))]}), 9, [(1, 0, A)])
+    assert columns(result, 1, 9) == "AAAABAAAA"
+    assert result.rounds[1].overwritten == []
+    assert result.rounds[1].checkpoints == [0, 0, 0, 4, 4, 4, 0, 0, 0]
+    assert [sorted(t.patches) for t in result.tubes[1].tracklets] == [[0, 1, 2, 3, 5, 6, 7, 8], [4]]
 
 
 def test_v3_break_stops_at_the_first_checkpoint_and_continue_goes_on_from_the_mask_that_is_there():

@@ -84,7 +84,7 @@ def test_rows_that_are_too_small_or_leave_the_picture_come_back_with_probability
     size = tiny_model.network.mask_size
     small, large = [10.0, 10.0, 17.0, 40.0], [40.0, 10.0, 80.0, 50.0]
     net = propagator(tiny_model, video)
-    begun = net.begin([starting_point(1, 0, small, size), starting_point(2, 0, large, size)])
+    begun = net.begin([starting_point(1, 0, large, size), starting_point(2, 0, large, size)])
     sure = MaskPatches(torch.tensor([small, large]), torch.ones(2, size, size))  # the network is untrained
     begun = replace(begun, patches=sure)
     state = net.step(begun, [1, 1])
@@ -93,7 +93,21 @@ def test_rows_that_are_too_small_or_leave_the_picture_come_back_with_probability
     gone = propagator(tiny_model, video, shift=100).step(begun, [1, 1])
     assert gone.patches.probabilities.max() == 0
     assert gone.object_ids == [1, 2]
-    assert propagator(tiny_model, video, min_side=4).step(begun, [1, 1]).patches.probabilities[0].max() > 0
+    lenient = propagator(tiny_model, video, min_side=4)
+    begun = lenient.begin([starting_point(1, 0, large, size), starting_point(2, 0, large, size)])
+    begun = replace(begun, patches=sure)
+    assert lenient.step(begun, [1, 1]).patches.probabilities[0].max() > 0
+
+
+def test_what_is_thin_from_the_start_may_stay_so(tiny_model, video):
+    size = tiny_model.network.mask_size
+    net = propagator(tiny_model, video)
+    begun = net.begin([starting_point(1, 0, [10.0, 10.0, 80.0, 16.0], size)])
+    assert begun.least_side.tolist() == pytest.approx([3.0], abs=0.1)
+    carried = MaskPatches(torch.tensor([[10.0, 10.0, 80.0, 16.0]]), torch.ones(1, size, size))
+    assert net.step(replace(begun, patches=carried), [1]).patches.probabilities.max() > 0
+    carried = MaskPatches(torch.tensor([[10.0, 10.0, 80.0, 12.0]]), torch.ones(1, size, size))
+    assert net.step(replace(begun, patches=carried), [1]).patches.probabilities.max() == 0
 
 
 def test_rivals_are_the_given_masks_of_the_other_objects(tiny_model, video):
@@ -117,6 +131,18 @@ def test_rivals_are_the_given_masks_of_the_other_objects(tiny_model, video):
     )
     net.meet([first, shifted])  # the user has given another mask
     assert not torch.equal(net.begin([first]).template.rivals, state.template.rivals[:1])
+
+
+def test_of_several_given_masks_of_a_rival_the_nearest_in_time_counts(tiny_model, video):
+    size = tiny_model.network.mask_size
+    own = replace(starting_point(1, 2, [4.0, 4.0, 40.0, 40.0], size), given=True)
+    far = replace(starting_point(2, 0, [10.0, 20.0, 80.0, 60.0], size), given=True)
+    near = replace(starting_point(2, 3, [30.0, 20.0, 80.0, 60.0], size), given=True)
+    net = propagator(tiny_model, video)
+    net.meet([own, near])
+    expected = net.begin([own]).template.rivals
+    net.meet([far, own, near])
+    assert torch.equal(net.begin([own]).template.rivals, expected)
 
 
 def test_a_batch_over_frames_and_directions_is_what_its_rows_are_alone(tiny_model, video):

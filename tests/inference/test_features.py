@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from dyenet.errors import ConfigError
+from dyenet.errors import ConfigError, InputError
 from dyenet.inference.features import FeatureStore
 from dyenet.structures import ArrayVideo, FrameFeatures
 
@@ -72,3 +72,14 @@ def test_float32_is_kept_exactly_and_batches_keep_their_order(tmp_path):
 def test_a_spill_folder_that_is_not_there_is_said_at_once(tmp_path):
     with pytest.raises(ConfigError, match="no folder"):
         store(Trunk(), 0, spill_dir=tmp_path / "missing")
+
+
+def test_a_full_disk_for_features_is_named(tmp_path, monkeypatch):
+    features = store(Trunk(), 0, spill_dir=tmp_path)
+
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("pathlib.Path.open", full)
+    with pytest.raises(InputError, match=rf"{tmp_path}.*spill_dir"):
+        features.get(0)

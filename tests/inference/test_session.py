@@ -38,6 +38,16 @@ def all_labels(result) -> np.ndarray:
     return np.stack([result.labels(t) for t in range(FRAMES)])
 
 
+def test_frames_may_be_views_such_as_bgr_turned_round(tiny_model, config):
+    frames = np.stack([clip()[t] for t in range(FRAMES)])
+    found = []
+    for video in (ArrayVideo(frames), ArrayVideo(list(np.ascontiguousarray(frames[..., ::-1])[..., ::-1]))):
+        with VideoSession(tiny_model, video, config=config) as session:
+            session.add_masks(0, index_mask())
+            found.append(all_labels(session.run()))
+    assert (found[0] == found[1]).all()
+
+
 @pytest.mark.parametrize("schedule", ["iterative", "checkpointed"])
 def test_a_session_labels_every_frame_and_keeps_the_given_masks(tiny_model, config, schedule):
     events = []

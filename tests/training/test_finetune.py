@@ -73,6 +73,14 @@ def test_per_video_one_network_each_that_saw_its_own_frame(weights, davis, tmp_p
     finetune("dyenet/online.py", scope="video", work_dir=folder, overrides=settings(weights, davis))
     assert (folder / "ant" / "final.safetensors").stat().st_mtime_ns == kept
     assert (folder / "bee" / "final.safetensors").is_file()
+    for other in ("video_iters=1", "optim_wrapper.optimizer.lr=1e-5"):
+        with pytest.raises(ConfigError, match="other settings"):
+            finetune(
+                "dyenet/online.py",
+                scope="video",
+                work_dir=folder,
+                overrides=[*settings(weights, davis), other],
+            )
 
 
 def test_only_first_frames_are_opened(weights, davis, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from mmengine.logging import MMLogger
 from tiny_training import TINY, losses_of
 
 from dyenet.config import load_config
@@ -176,3 +178,10 @@ def test_latest_is_found_by_number_where_the_pointer_is_lost(tmp_path):
     (tmp_path / "last_checkpoint").write_text("iter_200.pth")
     assert find_latest(tmp_path) == tmp_path / "iter_200.pth"
     assert find_latest(tmp_path / "nowhere") is None
+
+
+def test_a_log_is_closed_with_its_training(tmp_path):
+    run(tmp_path / "run", "max_iters=1")
+    handlers = MMLogger.get_current_instance().handlers
+    assert handlers
+    assert not any(isinstance(handler, logging.FileHandler) for handler in handlers)
