@@ -30,6 +30,7 @@ train_dataloader = dict(
 optim_wrapper = dict(optimizer=dict(lr=4e-4))
 inference = dict(
     max_size=854,  # it is slow anyhow, and thin parts show
+    flow=dict(preset="finest"),
     # Its features are wider, and cosines between them lower.
     retrieval=dict(similarity_threshold=0.4),
     expansion=dict(threshold=0.45),
