@@ -140,13 +140,14 @@ class DyeNetPropagator:
     def step(self, state: PropagationState, targets: Sequence[int]) -> PropagationState:
         """y_(j-1) and h_(j-1) warped to frame j, then Eqs. 1 and 2; one batch for all rows."""
         assert state.memory is not None
+        assert state.least_side is not None
         groups: dict[tuple[int, int], list[int]] = {}
         for row, pair in enumerate(zip(state.frames, targets, strict=True)):
             groups.setdefault(pair, []).append(row)
         order: list[int] = []
         parts: list[tuple[Tensor, Tensor, Tensor, Tensor, Tensor | None, Tensor | None]] = []
         for (source, target), rows in groups.items():
-            boxes, found = self._locate(state.select(rows), source, target)
+            boxes, found = self._locate(state.patches[rows], state.least_side[rows], source, target)
             if found:
                 members = [rows[k] for k in found]
                 order += members
@@ -272,16 +273,17 @@ class DyeNetPropagator:
         inside = self._pooled((probabilities >= 0.5).float())
         return (matched.float().cpu() * inside).sum(dim=(1, 2)) / inside.sum(dim=(1, 2)).clamp(min=1e-6)
 
-    def _locate(self, state: PropagationState, source: int, target: int) -> tuple[Tensor, list[int]]:
+    def _locate(
+        self, patches: MaskPatches, least_side: Tensor, source: int, target: int
+    ) -> tuple[Tensor, list[int]]:
         """The RoIs in frame ``target``, (R, 4), and the rows whose warped mask is large enough to have one."""
-        flow = self._flow_between(target, source).expand(len(state), -1, -1, -1)
-        patches = state.patches.to(self._device, torch.float32)
+        flow = self._flow_between(target, source).expand(len(patches), -1, -1, -1)
+        patches = patches.to(self._device, torch.float32)
         if self._config.recurrent_mask == "binary":
             patches = MaskPatches(patches.boxes, (patches.probabilities >= 0.5).float())
         tight = warped_boxes(patches, flow)
         smallest = _sides(tight)
-        assert state.least_side is not None
-        found = torch.nonzero((smallest > 0) & (smallest >= state.least_side.to(smallest)))[:, 0].tolist()
+        found = torch.nonzero((smallest > 0) & (smallest >= least_side.to(smallest)))[:, 0].tolist()
         return self._enlarged(tight, (flow.shape[-2], flow.shape[-1])), found
 
     def _inputs(

@@ -39,7 +39,9 @@ def warp_error(video: ArrayVideo, i: int, j: int, flow: torch.Tensor) -> float:
     return float((warped - frames[1])[:, 16:-16, 16:-16].abs().mean())
 
 
-@pytest.mark.parametrize(("preset", "tolerance"), [("finest", 0.1), ("medium", 0.1), ("fast", 0.5), ("ultrafast", 1.0)])
+@pytest.mark.parametrize(
+    ("preset", "tolerance"), [("finest", 0.1), ("medium", 0.1), ("fast", 0.5), ("ultrafast", 1.0)]
+)
 def test_dis_recovers_a_known_shift(video, preset, tolerance):
     forward = dis_flow(video[0], video[1], preset)
     assert forward.shape == (2, H, W)
