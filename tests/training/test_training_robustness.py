@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import stat
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -130,11 +131,13 @@ def test_a_slurm_task_finds_its_rank_and_where_to_meet(tmp_path, monkeypatch):
     slurm = {"PROCID": "5", "NTASKS": "8", "LOCALID": "1", "JOB_ID": "41234", "JOB_NODELIST": "node[3-4]"}
     for name, value in slurm.items():
         monkeypatch.setenv(f"SLURM_{name}", value)
-    backends: list[str] = []
-    monkeypatch.setattr(torch.distributed, "init_process_group", backends.append)
+    groups: list[tuple[str, timedelta]] = []
+    monkeypatch.setattr(
+        torch.distributed, "init_process_group", lambda backend, timeout: groups.append((backend, timeout))
+    )
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     start_processes("slurm")
-    assert backends == ["gloo"]
+    assert groups == [("gloo", timedelta(hours=6))]
     found = [os.environ[n] for n in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")]
     assert found == ["5", "8", "1", "node3", "21234"]
 
