@@ -9,6 +9,8 @@ from __future__ import annotations
 import ast
 import dataclasses
 import difflib
+import hashlib
+import json
 import types
 import typing
 from collections.abc import Mapping, Sequence
@@ -120,6 +122,11 @@ def build(cls: type[T], values: Mapping[str, Any] | None, where: str = "") -> T:
             name = getattr(hint, "__name__", None) if isinstance(hint, type) else str(hint)
             raise ConfigError(f"config key '{where}{key}' is {value!r}; it must be {name}")
     return cls(**values)
+
+
+def values_sha256(values: Mapping[str, Any]) -> str:
+    """The SHA-256 of nested settings, whatever their order: equal ones have equal hashes, between runs too."""
+    return hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def _fits(value: Any, hint: Any) -> bool:

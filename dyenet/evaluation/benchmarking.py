@@ -17,6 +17,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from dyenet.config import values_sha256
 from dyenet.data.dataset import VideoDataset, object_ids
 from dyenet.data.masks import write_index_mask
 from dyenet.data.readers import open_dataset
@@ -190,7 +191,7 @@ def run_key(model: Model, dataset: VideoDataset, sequence: str) -> str:
         "dataset": [dataset.name, dataset.split],
         "given": given.hexdigest(),
     }
-    return hashlib.sha256(json.dumps(about, sort_keys=True, default=str).encode()).hexdigest()
+    return values_sha256(about)
 
 
 def finished(out: Path, dataset: VideoDataset, sequence: str, key: str) -> dict[str, Any] | None:

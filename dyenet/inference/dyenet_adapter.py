@@ -6,6 +6,7 @@ Everything handed out lies on the CPU; features and hidden states stay on the ne
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -174,16 +175,7 @@ class DyeNetPropagator:
             if match is not None and output.matched is not None:
                 match[order] = self._match(output.matched, probabilities[order])
         patches = _kept(new_boxes, probabilities)
-        return PropagationState(
-            list(targets),
-            list(state.object_ids),
-            patches,
-            memory,
-            state.template,
-            match,
-            state.own_match,
-            state.least_side,
-        )
+        return replace(state, frames=list(targets), patches=patches, memory=memory, match=match)
 
     @torch.no_grad()
     def recover(self, frame: int, boxes: Tensor, templates: Sequence[Template]) -> MaskPatches:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import hashlib
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from mmengine.config import Config
 
-from dyenet.config import load_config
+from dyenet.config import load_config, values_sha256
 from dyenet.data.clips_files import find_videos, read_picture
 from dyenet.data.clips_images import FirstFrameClips
 from dyenet.data.masks import IndexMask
@@ -116,10 +114,10 @@ def _complete(cfg: Config) -> None:
 
 def _fingerprint(cfg: Config) -> str:
     """Of everything that a config sets, but for what the weights to tune are and where the data lie."""
-    settings = copy.deepcopy(cfg.to_dict())
+    settings = cfg.to_dict()
     settings.pop("parent", None)
     del settings["model"]["init_from"], settings["train_dataloader"]["dataset"]["root"]
-    return hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode()).hexdigest()
+    return values_sha256(settings)
 
 
 def _run(cfg: Config, folder: Path, data: FirstFrameClips, start: Model | None = None) -> None:
