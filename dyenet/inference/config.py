@@ -107,15 +107,17 @@ class LinkingConfig:
     frame contradicts if the mask overlaps another object's tube by ``overlap_iou`` or more, and more than its own.
     A tracklet is rejected whole if more than ``max_contradicting_fraction`` of its frames contradict. With
     ``reassign`` a rejected tracklet is offered to the next best object above the similarity threshold. Where several
-    retrieved tracklets are linked, a frame's mask is that of the first, the most similar, or of the one whose start is
-    ``nearest`` in time, and has drifted least.
+    tracklets of an object have a mask in a frame, the ``first`` stays: the given one's, else the most similar one's; or
+    of retrieved ones that whose start is ``nearest`` in time; or one linked later takes its place with a mask that is
+    itself more ``similar`` to the given masks, by ``margin``.
     """
 
     contradiction_iou: float = 0.5
     overlap_iou: float = 0.5
     max_contradicting_fraction: float = 0.0
     reassign: bool = False
-    shared_frames: Literal["first", "nearest"] = "first"
+    shared_frames: Literal["first", "nearest", "similar"] = "first"
+    margin: float = 0.04
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ from dyenet.inference.protocols import Propagator, Retriever
 from dyenet.inference.retrieval import Retrieval
 from dyenet.inference.stopwatch import Stopwatch
 from dyenet.inference.templates import expand_templates, initial_templates
-from dyenet.inference.verification import Verification
+from dyenet.inference.verification import Verification, compare
 from dyenet.structures import MaskTube, StartingPoint, Template, Tracklet
 
 
@@ -51,11 +51,10 @@ def run_iterative(
     """
     stopwatch = stopwatch or Stopwatch()
     retrieval = Retrieval(retriever, propagator, config.retrieval)
-    checked = config.verification.min_share is not None
-    verification = Verification(retriever, config.verification) if checked else None
     frames = range(0, num_frames, config.retrieval.frame_step)
     with stopwatch("retrieve"):
         templates = initial_templates(given, retriever)
+    verify = _verify(templates, retriever, config, stopwatch)
     tracklets: list[Tracklet] = []
     tubes: dict[int, MaskTube] = {}
     rounds: list[Round] = []
@@ -70,7 +69,7 @@ def run_iterative(
                 num_frames,
                 config.propagation,
                 _of("propagate", number, progress),
-                verify=_verify(verification, templates, stopwatch),
+                verify=verify,
             )
         if not new:
             rounds.append(Round(points, [], []))
@@ -91,14 +90,18 @@ def run_iterative(
 
 
 def _verify(
-    verification: Verification | None, templates: Sequence[Template], stopwatch: Stopwatch
+    given: Sequence[Template], retriever: Retriever, config: InferenceConfig, stopwatch: Stopwatch
 ) -> Callable[[Tracklet], None] | None:
-    if verification is None:
+    """What is done with every new tracklet; None if nothing asks for its similarities to the ``given`` templates."""
+    verification = None if config.verification.min_share is None else Verification(config.verification)
+    if verification is None and config.linking.shared_frames != "similar":
         return None
 
     def verify(tracklet: Tracklet) -> None:
         with stopwatch("verify"):
-            verification.cut_where_lost(tracklet, templates)
+            compare(tracklet, given, retriever)
+            if verification is not None:
+                verification.cut_where_lost(tracklet)
 
     return verify
 

@@ -17,7 +17,7 @@ def link(tracklets: Sequence[Tracklet], config: LinkingConfig) -> dict[int, Mask
     Tracklets of given masks are linked first and never rejected; where two of one object meet, the mask whose
     given mask is nearer in time stays. The others follow by falling similarity: one that contradicts its tube is
     left out (reading D16); otherwise it fills the frames that the tube lacks, and by ``shared_frames`` maybe those
-    that the tube has from a tracklet that was not given and started farther away.
+    where its masks are more similar to the given ones than the tube's.
     """
     tubes: dict[int, MaskTube] = {}
     owners: dict[tuple[int, int], Tracklet] = {}  # whose mask it is, by object id and frame
@@ -49,10 +49,12 @@ def link(tracklets: Sequence[Tracklet], config: LinkingConfig) -> dict[int, Mask
 
 def _replaces(tracklet: Tracklet, owner: Tracklet, frame: int, config: LinkingConfig) -> bool:
     """Whether the mask of ``tracklet`` takes the place of that of ``owner``, linked before it, in a shared frame."""
-    if tracklet.start.given != owner.start.given:
-        return False
-    nearer = abs(frame - tracklet.start.frame) < abs(frame - owner.start.frame)
-    return nearer and (tracklet.start.given or config.shared_frames == "nearest")
+    alike = tracklet.start.given == owner.start.given
+    if alike and (tracklet.start.given or config.shared_frames == "nearest"):
+        return abs(frame - tracklet.start.frame) < abs(frame - owner.start.frame)
+    if config.shared_frames == "similar":
+        return tracklet.similarities[frame] > owner.similarities[frame] + config.margin
+    return False
 
 
 def contradicting_fraction(

@@ -1,4 +1,6 @@
-"""Where a tracklet has lost its object: not in the papers, which end it only where its mask gets small."""
+"""How similar the masks of a tracklet are to the given ones, and so where it has lost its object. Not in the papers,
+which end a tracklet only where its mask gets small.
+"""
 
 from __future__ import annotations
 
@@ -14,28 +16,31 @@ NEAR = 9
 """Frames from a given mask in which its tracklet is taken to be right."""
 
 
+def compare(tracklet: Tracklet, templates: Sequence[Template], retriever: Retriever) -> None:
+    """Sets ``tracklet.similarities``: of every mask the cosine to the most similar of its object's ``templates``."""
+    frames = sorted(tracklet.patches)
+    embeddings = embed_masks([(f, tracklet.patches[f]) for f in frames], retriever)
+    found = similarities(embeddings, templates, [tracklet.object_id])[:, 0].tolist()
+    tracklet.similarities = dict(zip(frames, found, strict=True))
+
+
 class Verification:
-    """Compares the masks of tracklets with their object's templates, and learns from the given tracklets how similar to
-    them an object's masks usually are: that differs between objects, and between trunks.
+    """Learns from the given tracklets how similar an object's masks usually are to the given ones: that differs between
+    objects, and between trunks.
     """
 
-    def __init__(self, retriever: Retriever, config: VerificationConfig) -> None:
+    def __init__(self, config: VerificationConfig) -> None:
         assert config.min_share is not None
-        self._retriever, self._share, self._times = retriever, config.min_share, config.times
+        self._share, self._times = config.min_share, config.times
         self._near: dict[int, list[float]] = {}
 
-    def cut_where_lost(self, tracklet: Tracklet, templates: Sequence[Template]) -> None:
+    def cut_where_lost(self, tracklet: Tracklet) -> None:
         """Ends ``tracklet``, in either direction from its start, before the first ``times`` masks running whose
-        similarity to the object's templates is below ``min_share`` of the usual one: the median over what the object's
-        given tracklets have within ``NEAR`` frames of their start. Without any such mask nothing is cut.
+        similarity is below ``min_share`` of the usual one: the median over what the object's given tracklets have
+        within ``NEAR`` frames of their start. Without any such mask nothing is cut.
         """
-        start = tracklet.start.frame
+        start, similar = tracklet.start.frame, tracklet.similarities
         frames = sorted(f for f in tracklet.patches if f != start)
-        if not frames:
-            return
-        embeddings = embed_masks([(f, tracklet.patches[f]) for f in frames], self._retriever)
-        found = similarities(embeddings, templates, [tracklet.object_id])[:, 0].tolist()
-        similar = dict(zip(frames, found, strict=True))
         near = self._near.setdefault(tracklet.object_id, [])
         if tracklet.start.given:
             near += [similar[f] for f in frames if abs(f - start) <= NEAR]
@@ -48,5 +53,5 @@ class Verification:
                 run = run + 1 if similar[frame] < least else 0
                 if run == self._times:
                     for lost in direction[position - run :]:
-                        del tracklet.patches[lost]
+                        del tracklet.patches[lost], similar[lost]
                     break

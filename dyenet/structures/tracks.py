@@ -62,10 +62,13 @@ class StartingPoint:
 
 @dataclass
 class Tracklet:
-    """The masks that one starting point was extended to: frame -> ``MaskPatches`` of length 1."""
+    """The masks that one starting point was extended to: frame -> ``MaskPatches`` of length 1. ``similarities``: how
+    similar each is to the object's given masks, where ``inference.verification.compare`` was asked.
+    """
 
     start: StartingPoint
     patches: dict[int, MaskPatches]
+    similarities: dict[int, float] = field(default_factory=dict)
 
     @property
     def object_id(self) -> int:

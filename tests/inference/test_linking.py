@@ -34,6 +34,18 @@ def test_of_agreeing_tracklets_the_one_that_started_nearer_is_followed_if_asked(
     assert x_of(link([early, late, given], nearest)[1]) == {**dict.fromkeys(range(7), 1), 7: 2}
 
 
+def test_in_shared_frames_the_mask_that_is_more_similar_by_the_margin_is_taken_if_asked():
+    first, second = row(1, 1, range(6), x=0, similarity=0.9), row(1, 4, range(8), x=2, similarity=0.8)
+    given = row(1, 0, range(4), x=1)
+    given.similarities = {0: 1.0, 1: 0.9, 2: 0.5, 3: 0.5}
+    first.similarities = {0: 0.0, 1: 0.93, 2: 0.52, 3: 0.6, 4: 0.6, 5: 0.6}
+    second.similarities = {0: 0.0, 1: 0.98, 2: 0.56, 3: 0.62, 4: 0.6, 5: 0.7, 6: 0.1, 7: 0.1}
+    assert list(x_of(link([second, given, first], CONFIG)[1]).values()) == [1, 1, 1, 1, 0, 0, 2, 2]
+    similar = replace(CONFIG, shared_frames="similar", margin=0.05)
+    # frame 1: 0.93 is no match for 0.9, but 0.98 is; frame 3: 0.6 beats 0.5, and 0.62 does not beat 0.6
+    assert list(x_of(link([second, given, first], similar)[1]).values()) == [1, 2, 2, 0, 0, 2, 2, 2]
+
+
 def test_a_tracklet_that_disagrees_on_one_shared_frame_is_rejected_whole():
     first = row(1, 0, range(4), x=0)
     disagreeing = row(1, 5, range(3, 8), x=8, similarity=0.9)  # IoU 8 / 24 on frame 3
@@ -80,6 +92,8 @@ def test_between_two_given_masks_the_nearer_one_is_followed():
     tubes = link([early, late], CONFIG)  # frame 3 is as far from both: the first stays
     assert x_of(tubes[1])[3] == 0
     assert x_of(tubes[1])[4] == 30
+    tubes = link([early, late], replace(CONFIG, shared_frames="similar"))  # whatever they look like
+    assert x_of(tubes[1])[5] == 30
 
 
 def test_tubes_are_by_object_id_and_objects_without_tracklets_have_none():

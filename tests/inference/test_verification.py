@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from dyenet.inference.config import VerificationConfig
-from dyenet.inference.verification import Verification
+from dyenet.inference.verification import Verification, compare
 from dyenet.structures import MaskPatches, StartingPoint, Template, Tracklet
 
 MASK = MaskPatches(torch.tensor([[0.0, 0, 8, 8]]), torch.ones(1, 4, 4))
@@ -40,17 +40,19 @@ def cut(
 
     With ``after``, the tracklet is verified after a given one with these levels.
     """
-    embeds = Embeds({})
-    verification = Verification(embeds, VerificationConfig(min_share=0.5, times=times))
+    verification = Verification(VerificationConfig(min_share=0.5, times=times))
     templates = [template(1, own), template(2, 0.0)]
+
+    def verified(point: StartingPoint, levels: dict[int, float]) -> Tracklet:
+        tracklet = Tracklet(point, dict.fromkeys(ALL, MASK))
+        compare(tracklet, templates, Embeds(levels))
+        verification.cut_where_lost(tracklet)
+        assert tracklet.similarities.keys() == tracklet.patches.keys()
+        return tracklet
+
     if after is not None:
-        embeds.levels = after
-        verification.cut_where_lost(
-            Tracklet(StartingPoint(1, 0, MASK, given=True), dict.fromkeys(ALL, MASK)), templates
-        )
-    embeds.levels = levels
-    track = Tracklet(StartingPoint(1, start, MASK, given=given), dict.fromkeys(ALL, MASK))
-    verification.cut_where_lost(track, templates)
+        verified(StartingPoint(1, 0, MASK, given=True), after)
+    track = verified(StartingPoint(1, start, MASK, given=given), levels)
     return sorted(track.patches)
 
 

@@ -16,7 +16,7 @@ inference = dict(
     ),
     expansion=dict(threshold=0.6),
     verification=dict(min_share=0.6),
-    # The tube may be what is wrong; chosen on devval, as is the next.
-    linking=dict(max_contradicting_fraction=0.5, shared_frames="nearest"),
+    # The tube may be what is wrong; chosen on devval, the next on composites of training sequences too.
+    linking=dict(max_contradicting_fraction=0.5, shared_frames="similar"),
     flow=dict(type="DISFlow", preset="medium"),
 )
