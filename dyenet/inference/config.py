@@ -61,6 +61,8 @@ class PropagationConfig:
       (``least_match``); None, the papers', asks for nothing.
     * ``rivals``: what looks like another object's given mask, the nearest in time if there are several, does not match
       an object's own, where there is pixel matching.
+    * ``recent_step``: in every so-manieth frame a tracklet remembers what its own mask shows there, in place of what it
+      remembered before, and pixel matching compares with that, too, a little; None: with the given mask alone.
     * ``stop_on_meeting``: a retrieved tracklet ends where its mask overlaps an earlier tracklet's of the same object
       by ``skip_iou``, from where on the two would be the same; the paper goes on.
     * ``max_passes``: an object's retrieved tracklets of one round stop when they add up to this many times the
@@ -78,6 +80,7 @@ class PropagationConfig:
     new_component_ratio: float = 0.0
     min_match: float | None = None
     rivals: bool = True
+    recent_step: int | None = None
     stop_on_meeting: bool = True
     max_passes: float = 2.0
 

@@ -174,8 +174,31 @@ class DyeNetPropagator:
                     memory[:, -1] *= self._pooled(kept).to(memory)
             if match is not None and output.matched is not None:
                 match[order] = self._match(output.matched, probabilities[order])
+            if template is not None:
+                state = self._remember(state, targets, order, roi, probabilities, fine)
         patches = _kept(new_boxes, probabilities)
         return replace(state, frames=list(targets), patches=patches, memory=memory, match=match)
+
+    def _remember(
+        self,
+        state: PropagationState,
+        targets: Sequence[int],
+        order: Sequence[int],
+        roi: Tensor,
+        probabilities: Tensor,
+        fine: Tensor | None,
+    ) -> PropagationState:
+        """The state with what the new masks show, where it is time; ``roi`` and ``fine`` are of the rows ``order``."""
+        every = self._config.recent_step
+        if every is None or state.template is None:
+            return state
+        found = [k for k, row in enumerate(order) if targets[row] % every == 0]
+        if not found:
+            return state
+        rows = [order[k] for k in found]
+        masks = probabilities[rows].to(roi)
+        finer = None if fine is None else fine[found]
+        return replace(state, template=self._network.remember(state.template, rows, roi[found], masks, finer))
 
     @torch.no_grad()
     def recover(self, frame: int, boxes: Tensor, templates: Sequence[Template]) -> MaskPatches:

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dyenet.errors import ConfigError
-from dyenet.models.pixel_matching import PixelMatching
+from dyenet.models.pixel_matching import PixelMatching, recent_weights, template_weights
 from dyenet.models.propagation_head import PropagationHead, PropagationOutput
 from dyenet.models.proposals import ProposalNetwork, Proposals
 from dyenet.models.refinement import SCALE, MaskRefinement
@@ -117,7 +117,7 @@ class DyeNet(nn.Module):
         """(R, C, m, m) and what ``template`` gave -> log odds (R, m, m); None without pixel matching."""
         if self.pixel_matching is None or template is None:
             return None
-        return self.pixel_matching(roi, template.cells, template.rivals)
+        return self.pixel_matching(roi, template.cells, template.rivals, template.recent)
 
     def template(self, roi: Tensor, masks: Tensor, fine_roi: Tensor | None = None) -> TemplateFeatures | None:
         """(R, C, m, m), (R, sm, sm) in [0, 1] and, with refinement, (R, Cf, fm, fm): for ``match`` and ``propagate``;
@@ -131,7 +131,28 @@ class DyeNet(nn.Module):
             return TemplateFeatures(cells)
         assert fine_roi is not None
         finer = F.avg_pool2d(masks[:, None], SCALE)[:, 0]
-        return TemplateFeatures(cells, self.refinement.matching.parts(fine_roi, finer))
+        return TemplateFeatures(cells, self.refinement.matching.parts(fine_roi, template_weights(finer)))
+
+    def remember(
+        self,
+        template: TemplateFeatures,
+        rows: Sequence[int],
+        roi: Tensor,
+        masks: Tensor,
+        fine_roi: Tensor | None = None,
+    ) -> TemplateFeatures:
+        """``template`` with what ``rows`` of it look like by now, where their own ``masks`` are sure, in place of what
+        was remembered of them before; the other arguments are as above, a row each.
+        """
+        pooled = F.avg_pool2d(masks[:, None], self.mask_scale)[:, 0]
+        recent = torch.cat([roi, recent_weights(pooled).to(roi.dtype)], dim=1)
+        if self.refinement is None:
+            return template.remembering(rows, recent)
+        assert fine_roi is not None
+        finer = F.avg_pool2d(masks[:, None], SCALE)[:, 0]
+        return template.remembering(
+            rows, recent, self.refinement.matching.parts(fine_roi, recent_weights(finer))
+        )
 
     @staticmethod
     def against(template: TemplateFeatures, others: Sequence[TemplateFeatures]) -> TemplateFeatures:
@@ -176,7 +197,13 @@ class DyeNet(nn.Module):
         coarser = F.avg_pool2d(warped_mask[:, None], SCALE)[:, 0]
         output: PropagationOutput = self.propagation_head(roi, warped_hidden, coarser, fine_roi, matched)
         logits = self.refinement(
-            output.logits, fine_roi, pixels, warped_mask, template.parts, template.fine_rivals
+            output.logits,
+            fine_roi,
+            pixels,
+            warped_mask,
+            template.parts,
+            template.fine_rivals,
+            template.fine_recent,
         )
         hidden = output.hidden
         if self.propagation_head.mask_channels:  # the mask that is carried is the refined one

@@ -18,6 +18,11 @@ RIVAL_BLOCK = 2
 RIVAL_WEIGHT = 0.05
 """Of another object's parts beside the template's own surroundings: objects look alike in part. At 1 they lose what
 they share; chosen on composites of training sequences."""
+RECENT_WEIGHT = 0.1
+"""Of what the object's own mask showed some frames ago, beside the given mask: it is nearer in time, and may be wrong.
+Chosen on composites of training sequences and devval, as is the next."""
+SURE = 0.6
+"""The probability from which on a cell of that mask counts, in full at 1."""
 
 
 @MODELS.register_module()
@@ -45,14 +50,17 @@ class PixelMatching(nn.Module):
         mean, share = _block_means(template[:, :-1], template[:, -1:], RIVAL_BLOCK)
         return torch.cat([mean, share * RIVAL_BLOCK**2], dim=1).flatten(2)
 
-    def forward(self, roi: Tensor, template: Tensor, rivals: Tensor | None = None) -> Tensor:
+    def forward(
+        self, roi: Tensor, template: Tensor, rivals: Tensor | None = None, recent: Tensor | None = None
+    ) -> Tensor:
         """The log odds (R, m, m) that a cell of ``roi`` (R, C, m, m) is the object's.
 
         ``template`` (R, C + 1, m, m): features, and a mask in [0, 1]. With s the cosines between the keys of a cell and
         of the template's cells: log sum exp(scale s) over the template's object, less the same over its surroundings
         and one cell more, of the cosine ``unknown``, which stands for all that the template does not show. Features are
         taken less their mean over the template, which all cells share. ``rivals`` (R, C + 1, N), features and weights
-        of parts of other objects, count with the surroundings.
+        of parts of other objects, count with the surroundings; cells of ``recent`` (R, C + 2, m, m) count with the
+        object and with the surroundings by its last two channels.
         """
         features, mask = template[:, :-1], template[:, -1].flatten(1).float()  # (R, n)
         mean = features.mean(dim=(2, 3), keepdim=True)
@@ -62,6 +70,10 @@ class PixelMatching(nn.Module):
         beside = beside + (scale * (self.unknown - 1)).exp()
         if rivals is not None:
             beside = beside + _like_rivals(self.key, seen, rivals, mean, scale)
+        if recent is not None:
+            weights = recent[:, -2:].flatten(2).transpose(1, 2).float()
+            now = _alike(seen, _keys(self.key, recent[:, :-2] - mean), weights, scale)
+            inside, beside = inside + now[..., 0], beside + now[..., 1]
         return (self.weight * (inside.log() - beside.log())).reshape(len(roi), *roi.shape[-2:])
 
 
@@ -77,19 +89,22 @@ class FineMatching(nn.Module):
         self.log_scale = nn.Parameter(torch.tensor(math.log(scale)))
 
     @staticmethod
-    def parts(fine_roi: Tensor, masks: Tensor) -> Tensor:
-        """(R, Cf, s, s), (R, s, s) in [0, 1] -> (R, 2, Cf + 1, g, g), g = s / ``BLOCK``: of every block the mean over
-        the object and the share of the block that it takes, and the same of what is beside it.
+    def parts(fine_roi: Tensor, weights: Tensor) -> Tensor:
+        """(R, Cf, s, s), (R, 2, s, s) -> (R, 2, Cf + 1, g, g), g = s / ``BLOCK``: of every block the mean over the
+        object and how much of the block it takes, and the same of what is beside it; ``weights`` are what a cell counts
+        with either.
         """
         found = []
-        for weight in (masks[:, None].to(fine_roi.dtype), 1 - masks[:, None].to(fine_roi.dtype)):
+        for weight in weights.to(fine_roi.dtype).split(1, dim=1):
             found.append(torch.cat(_block_means(fine_roi, weight, BLOCK), dim=1))
         return torch.stack(found, dim=1)
 
-    def forward(self, fine_roi: Tensor, parts: Tensor, rivals: Tensor | None = None) -> Tensor:
+    def forward(
+        self, fine_roi: Tensor, parts: Tensor, rivals: Tensor | None = None, recent: Tensor | None = None
+    ) -> Tensor:
         """The log odds (R, s, s) that a cell of ``fine_roi`` (R, Cf, s, s) is the object's: log sum exp(scale cosine)
         over the parts of the object, weighted by their shares, less the same over those beside it and ``rivals``
-        (R, Cf + 1, N).
+        (R, Cf + 1, N). Those of ``recent``, of the same form as ``parts``, count with theirs.
         """
         means, shares = parts[:, :, :-1], parts[:, :, -1]
         common = (
@@ -103,7 +118,22 @@ class FineMatching(nn.Module):
         )
         if rivals is not None:
             beside = beside + _like_rivals(self.key, seen, rivals, common, scale)
+        if recent is not None:
+            inside, beside = (
+                before + _alike(seen, _keys(self.key, part[:, :-1] - common), _weights(part), scale)[..., 0]
+                for before, part in zip((inside, beside), recent.unbind(1), strict=True)
+            )
         return (inside.log() - beside.log()).reshape(len(fine_roi), *fine_roi.shape[-2:])
+
+
+def template_weights(masks: Tensor) -> Tensor:
+    """(R, s, s) in [0, 1] -> (R, 2, s, s): what cells count with the object and with what is beside it."""
+    return torch.stack([masks, 1 - masks], dim=1)
+
+
+def recent_weights(masks: Tensor) -> Tensor:
+    """The same of a mask that may be wrong: less, and only where it is sure."""
+    return RECENT_WEIGHT * ((template_weights(masks) - SURE) / (1 - SURE)).clamp(min=0)
 
 
 def _block_means(roi: Tensor, weight: Tensor, block: int) -> tuple[Tensor, Tensor]:
@@ -116,6 +146,11 @@ def _alike(seen: Tensor, known: Tensor, weights: Tensor, scale: Tensor) -> Tenso
     """Keys (R, C, p) and (R, C, n), weights (R, n, k) -> (R, p, k): the weighted sums of exp(scale (cosine - 1))."""
     rows = zip(seen, known, weights, strict=True)  # one by one, which bounds the memory
     return torch.stack([(scale * ((s.T @ k).float() - 1)).exp() @ weight for s, k, weight in rows])
+
+
+def _weights(parts: Tensor) -> Tensor:
+    """(R, C + 1, g, g) -> (R, n, 1): the last channel."""
+    return parts[:, -1].flatten(1).float()[..., None]
 
 
 def _like_rivals(key: nn.Conv2d, seen: Tensor, rivals: Tensor, mean: Tensor, scale: Tensor) -> Tensor:

@@ -52,12 +52,13 @@ class MaskRefinement(nn.Module):
         warped_mask: Tensor,
         parts: Tensor,
         rivals: Tensor | None = None,
+        recent: Tensor | None = None,
     ) -> Tensor:
-        """(R, s, s) logits, (R, Cf, s, s), pixels (R, 3, 2s, 2s), probabilities (R, 2s, 2s) and the ``parts`` and
-        ``rivals`` that ``matching`` compares with -> (R, 2s, 2s) logits.
+        """(R, s, s) logits, (R, Cf, s, s), pixels (R, 3, 2s, 2s), probabilities (R, 2s, 2s) and the ``parts``,
+        ``rivals`` and ``recent`` ones that ``matching`` compares with -> (R, 2s, 2s) logits.
         """
         size = pixels.shape[-2:]
-        matched = self.matching(fine_roi, parts, rivals).clamp(-SUREST, SUREST)[:, None]
+        matched = self.matching(fine_roi, parts, rivals, recent).clamp(-SUREST, SUREST)[:, None]
         upsampled = F.interpolate(logits[:, None], size=size, mode="bilinear")
         coarser = torch.cat([self.lateral(fine_roi), matched.to(fine_roi.dtype)], dim=1)
         masks = torch.cat([upsampled.sigmoid(), warped_mask[:, None].to(upsampled.dtype)], dim=1)

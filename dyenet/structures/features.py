@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -57,12 +57,17 @@ class TemplateFeatures:
 
     ``rivals`` (R, C + 1, N) and ``fine_rivals`` (R, Cf + 1, N'), or None: parts of the other objects, their mean
     features and weights; of weight 0 what only fills up.
+
+    ``recent`` (R, C + 2, m, m) and ``fine_recent`` (as ``parts``), or None: what the objects' own masks showed some
+    frames ago, features and what they count with the object and with what is beside it.
     """
 
     cells: Tensor
     parts: Tensor | None = None
     rivals: Tensor | None = None
     fine_rivals: Tensor | None = None
+    recent: Tensor | None = None
+    fine_recent: Tensor | None = None
 
     @staticmethod
     def cat(templates: Sequence[TemplateFeatures]) -> TemplateFeatures:
@@ -72,11 +77,32 @@ class TemplateFeatures:
             _filled_up([t.parts for t in templates]),
             _filled_up([t.rivals for t in templates]),
             _filled_up([t.fine_rivals for t in templates]),
+            _filled_up([t.recent for t in templates]),
+            _filled_up([t.fine_recent for t in templates]),
+        )
+
+    def remembering(
+        self, rows: Sequence[int], recent: Tensor, fine_recent: Tensor | None = None
+    ) -> TemplateFeatures:
+        """The same with ``recent`` and ``fine_recent`` of ``rows``, a row each, in place of theirs."""
+        return replace(
+            self,
+            recent=_put(self.recent, len(self.cells), rows, recent),
+            fine_recent=None
+            if fine_recent is None
+            else _put(self.fine_recent, len(self.cells), rows, fine_recent),
         )
 
     def __getitem__(self, rows: Tensor | Sequence[int]) -> TemplateFeatures:
-        others = (self.parts, self.rivals, self.fine_rivals)
+        others = (self.parts, self.rivals, self.fine_rivals, self.recent, self.fine_recent)
         return TemplateFeatures(self.cells[rows], *(None if part is None else part[rows] for part in others))
+
+
+def _put(kept: Tensor | None, length: int, rows: Sequence[int], found: Tensor) -> Tensor:
+    """``kept`` (length, ...), 0 if there is none yet, with ``found`` in ``rows``."""
+    result = found.new_zeros(length, *found.shape[1:]) if kept is None else kept.clone()
+    result[list(rows)] = found.to(result.dtype)
+    return result
 
 
 def _filled_up(parts: Sequence[Tensor | None]) -> Tensor | None:

@@ -145,6 +145,28 @@ def test_of_several_given_masks_of_a_rival_the_nearest_in_time_counts(tiny_model
     assert torch.equal(net.begin([own]).template.rivals, expected)
 
 
+def test_what_a_mask_shows_is_remembered_in_every_so_manieth_frame(tiny_model, video):
+    size = tiny_model.network.mask_size
+    start = starting_point(1, 1, [20.0, 16.0, 60.0, 48.0], size)
+    net = propagator(tiny_model, video, recent_step=2)
+    begun = net.begin([start, start])
+    assert begun.template.recent is None
+    second = net.step(begun, [2, 0])
+    third = net.step(second, [3, 1])
+    assert torch.equal(third.template.recent, second.template.recent)
+    fourth = net.step(third.select([0]), [4])
+    assert not torch.equal(fourth.template.recent, second.template.recent[:1])
+    assert torch.equal(fourth.template.cells, begun.template.cells[:1])
+    for row, (frame, target) in enumerate([(2, 3), (0, 1)]):  # of its row's own mask, in that frame
+        alone = net.step(begun.select([row]), [frame])
+        assert torch.allclose(alone.template.recent, second.template.recent[[row]], atol=1e-5)
+        forgotten = net.step(replace(alone, template=begun.template[[row]]), [target])
+        assert not torch.equal(forgotten.patches.probabilities, third.patches.probabilities[[row]])
+    late = net.step(begun, [2, 1]).template.recent  # and only of the rows whose time it is
+    assert late[0].abs().max() > 0
+    assert late[1].abs().max() == 0
+
+
 def test_a_batch_over_frames_and_directions_is_what_its_rows_are_alone(tiny_model, video):
     size = tiny_model.network.mask_size
     starts = [
