@@ -112,7 +112,7 @@ class LinkingConfig:
     ``reassign`` a rejected tracklet is offered to the next best object above the similarity threshold. Where several
     tracklets of an object have a mask in a frame, the ``first`` stays: the given one's, else the most similar one's; or
     of retrieved ones that whose start is ``nearest`` in time; or one linked later takes its place with a mask that is
-    itself more ``similar`` to the given masks, by ``margin``.
+    itself more ``similar`` to the given masks, by ``margin`` (a given one's not with the mask found in a box).
     """
 
     contradiction_iou: float = 0.5

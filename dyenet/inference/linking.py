@@ -17,7 +17,7 @@ def link(tracklets: Sequence[Tracklet], config: LinkingConfig) -> dict[int, Mask
     Tracklets of given masks are linked first and never rejected; where two of one object meet, the mask whose
     given mask is nearer in time stays. The others follow by falling similarity: one that contradicts its tube is
     left out (reading D16); otherwise it fills the frames that the tube lacks, and by ``shared_frames`` maybe those
-    where its masks are more similar to the given ones than the tube's.
+    where its masks are more similar to the given ones than the tube's, for which all need their ``similarities``.
     """
     tubes: dict[int, MaskTube] = {}
     owners: dict[tuple[int, int], Tracklet] = {}  # whose mask it is, by object id and frame
@@ -52,9 +52,11 @@ def _replaces(tracklet: Tracklet, owner: Tracklet, frame: int, config: LinkingCo
     alike = tracklet.start.given == owner.start.given
     if alike and (tracklet.start.given or config.shared_frames == "nearest"):
         return abs(frame - tracklet.start.frame) < abs(frame - owner.start.frame)
-    if config.shared_frames == "similar":
-        return tracklet.similarities[frame] > owner.similarities[frame] + config.margin
-    return False
+    if config.shared_frames != "similar" or tracklet.object_id != owner.object_id:  # one was reassigned
+        return False
+    if owner.start.given and frame == tracklet.start.frame:  # a box may have cut the mask off that was found in it
+        return False
+    return tracklet.similarities[frame] > owner.similarities[frame] + config.margin
 
 
 def contradicting_fraction(

@@ -44,6 +44,10 @@ def test_in_shared_frames_the_mask_that_is_more_similar_by_the_margin_is_taken_i
     similar = replace(CONFIG, shared_frames="similar", margin=0.05)
     # frame 1: 0.93 is no match for 0.9, but 0.98 is; frame 3: 0.6 beats 0.5, and 0.62 does not beat 0.6
     assert list(x_of(link([second, given, first], similar)[1]).values()) == [1, 2, 2, 0, 0, 2, 2, 2]
+    first.similarities[1] = 0.99  # where it was found in a box, the given one's stays
+    assert x_of(link([given, first], similar)[1])[1] == 1
+    second.similarities[4] = 0.7  # that of a retrieved one does not
+    assert x_of(link([second, given, first], similar)[1])[4] == 2
 
 
 def test_a_tracklet_that_disagrees_on_one_shared_frame_is_rejected_whole():
@@ -71,6 +75,10 @@ def test_a_tracklet_on_another_object_s_tube_is_rejected_or_offered_to_it():
     assert starts(tubes[1]) == [0]
     assert starts(tubes[2]) == [0, 6]
     assert max(tubes[2].patches) == 9
+    for tracklet, similarity in [(one, 0.9), (two, 0.5), (stray, 0.8)]:
+        tracklet.similarities = dict.fromkeys(tracklet.patches, similarity)  # the stray's to object 1
+    tubes = link([one, two, stray], replace(CONFIG, reassign=True, shared_frames="similar"))
+    assert x_of(tubes[2]) == {**dict.fromkeys(range(8), 40), 8: 41, 9: 41}
 
 
 def test_masks_that_overlap_another_tube_less_than_their_own_are_no_contradiction():
