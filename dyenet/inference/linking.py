@@ -54,7 +54,7 @@ def _replaces(tracklet: Tracklet, owner: Tracklet, frame: int, config: LinkingCo
         return abs(frame - tracklet.start.frame) < abs(frame - owner.start.frame)
     if config.shared_frames != "similar" or tracklet.object_id != owner.object_id:  # one was reassigned
         return False
-    if owner.start.given and frame == tracklet.start.frame:  # a box may have cut the mask off that was found in it
+    if owner.start.given and frame == tracklet.start.frame:  # found in a box, which may have cut it off
         return False
     return tracklet.similarities[frame] > owner.similarities[frame] + config.margin
 
