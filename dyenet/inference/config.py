@@ -61,8 +61,9 @@ class PropagationConfig:
       (``least_match``); None, the papers', asks for nothing.
     * ``rivals``: what looks like another object's given mask, the nearest in time if there are several, does not match
       an object's own, where there is pixel matching.
-    * ``recent_step``: in every so-manieth frame a tracklet remembers what its own mask shows there, in place of what it
-      remembered before, and pixel matching compares with that, too, a little; None: with the given mask alone.
+    * ``recent_step``: in frames whose number is a multiple of it a tracklet remembers what its own mask shows there, in
+      place of what it remembered before, and pixel matching compares with that, too, a little; None: with the given
+      mask alone. Raises ConfigError below 1.
     * ``stop_on_meeting``: a retrieved tracklet ends where its mask overlaps an earlier tracklet's of the same object
       by ``skip_iou``, from where on the two would be the same; the paper goes on.
     * ``max_passes``: an object's retrieved tracklets of one round stop when they add up to this many times the
@@ -83,6 +84,12 @@ class PropagationConfig:
     recent_step: int | None = None
     stop_on_meeting: bool = True
     max_passes: float = 2.0
+
+    def __post_init__(self) -> None:
+        if self.recent_step is not None and self.recent_step < 1:
+            raise ConfigError(
+                f"inference.propagation.recent_step is {self.recent_step}; it must be at least 1, or None"
+            )
 
     def least_match(self, own_match: Tensor) -> Tensor:
         """The bound of ``min_match``, which must be set: that share of ``own_match``, and as far below a negative one,

@@ -174,8 +174,7 @@ class DyeNetPropagator:
                     memory[:, -1] *= self._pooled(kept).to(memory)
             if match is not None and output.matched is not None:
                 match[order] = self._match(output.matched, probabilities[order])
-            if template is not None:
-                state = self._remember(state, targets, order, roi, probabilities, fine)
+            state = self._remember(state, targets, order, roi, probabilities, fine)
         patches = _kept(new_boxes, probabilities)
         return replace(state, frames=list(targets), patches=patches, memory=memory, match=match)
 
@@ -188,7 +187,9 @@ class DyeNetPropagator:
         probabilities: Tensor,
         fine: Tensor | None,
     ) -> PropagationState:
-        """The state with what the new masks show, where it is time; ``roi`` and ``fine`` are of the rows ``order``."""
+        """The state with what the new masks show remembered, where it is time; ``roi`` and ``fine`` are of the rows
+        ``order``.
+        """
         every = self._config.recent_step
         if every is None or state.template is None:
             return state

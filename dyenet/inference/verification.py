@@ -35,9 +35,9 @@ class Verification:
         self._near: dict[int, list[float]] = {}
 
     def cut_where_lost(self, tracklet: Tracklet) -> None:
-        """Ends ``tracklet``, in either direction from its start, before the first ``times`` masks running whose
-        similarity is below ``min_share`` of the usual one: the median over what the object's given tracklets have
-        within ``NEAR`` frames of their start. Without any such mask nothing is cut.
+        """Ends ``tracklet``, compared before, in either direction from its start, before the first ``times`` masks
+        running whose similarity is below ``min_share`` of the usual one: the median over what the object's given
+        tracklets have within ``NEAR`` frames of their start. Without any such mask nothing is cut.
         """
         start, similar = tracklet.start.frame, tracklet.similarities
         frames = sorted(f for f in tracklet.patches if f != start)

@@ -22,7 +22,7 @@ RECENT_WEIGHT = 0.1
 """Of what the object's own mask showed some frames ago, beside the given mask: it is nearer in time, and may be wrong.
 Chosen on composites of training sequences and devval, as is the next."""
 SURE = 0.6
-"""The probability from which on a cell of that mask counts, in full at 1."""
+"""From this probability on a cell of that mask counts, in full at 1."""
 
 
 @MODELS.register_module()

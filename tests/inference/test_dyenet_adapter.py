@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from dyenet.errors import ConfigError
 from dyenet.inference.config import PropagationConfig, RetrievalConfig
 from dyenet.inference.dyenet_adapter import DyeNetPropagator, DyeNetRetriever, main_parts
 from dyenet.inference.features import FeatureStore
@@ -145,7 +146,7 @@ def test_of_several_given_masks_of_a_rival_the_nearest_in_time_counts(tiny_model
     assert torch.equal(net.begin([own]).template.rivals, expected)
 
 
-def test_what_a_mask_shows_is_remembered_in_every_so_manieth_frame(tiny_model, video):
+def test_what_a_mask_shows_is_remembered_in_every_few_frames(tiny_model, video):
     size = tiny_model.network.mask_size
     start = starting_point(1, 1, [20.0, 16.0, 60.0, 48.0], size)
     net = propagator(tiny_model, video, recent_step=2)
@@ -165,6 +166,8 @@ def test_what_a_mask_shows_is_remembered_in_every_so_manieth_frame(tiny_model, v
     late = net.step(begun, [2, 1]).template.recent  # and only of the rows whose time it is
     assert late[0].abs().max() > 0
     assert late[1].abs().max() == 0
+    with pytest.raises(ConfigError, match="recent_step"):
+        PropagationConfig(recent_step=0)
 
 
 def test_a_batch_over_frames_and_directions_is_what_its_rows_are_alone(tiny_model, video):
