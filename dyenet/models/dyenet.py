@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -127,11 +127,7 @@ class DyeNet(nn.Module):
             return None
         pooled = F.avg_pool2d(masks[:, None], self.mask_scale)
         cells = torch.cat([roi, pooled.to(roi.dtype)], dim=1)
-        if self.refinement is None:
-            return TemplateFeatures(cells)
-        assert fine_roi is not None
-        finer = F.avg_pool2d(masks[:, None], SCALE)[:, 0]
-        return TemplateFeatures(cells, self.refinement.matching.parts(fine_roi, template_weights(finer)))
+        return TemplateFeatures(cells, self._fine_parts(fine_roi, masks, template_weights))
 
     def remember(
         self,
@@ -146,13 +142,17 @@ class DyeNet(nn.Module):
         """
         pooled = F.avg_pool2d(masks[:, None], self.mask_scale)[:, 0]
         recent = torch.cat([roi, recent_weights(pooled).to(roi.dtype)], dim=1)
+        return template.remembering(rows, recent, self._fine_parts(fine_roi, masks, recent_weights))
+
+    def _fine_parts(
+        self, fine_roi: Tensor | None, masks: Tensor, weights: Callable[[Tensor], Tensor]
+    ) -> Tensor | None:
+        """What fine matching compares with, of ``masks`` (R, sm, sm) whose cells count by ``weights``."""
         if self.refinement is None:
-            return template.remembering(rows, recent)
+            return None
         assert fine_roi is not None
         finer = F.avg_pool2d(masks[:, None], SCALE)[:, 0]
-        return template.remembering(
-            rows, recent, self.refinement.matching.parts(fine_roi, recent_weights(finer))
-        )
+        return self.refinement.matching.parts(fine_roi, weights(finer))
 
     @staticmethod
     def against(template: TemplateFeatures, others: Sequence[TemplateFeatures]) -> TemplateFeatures:

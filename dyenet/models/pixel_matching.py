@@ -106,24 +106,33 @@ class FineMatching(nn.Module):
         over the parts of the object, weighted by their shares, less the same over those beside it and ``rivals``
         (R, Cf + 1, N). Those of ``recent``, of the same form as ``parts``, count with theirs.
         """
-        means, shares = parts[:, :, :-1], parts[:, :, -1]
         common = (
-            (means * shares[:, :, None]).sum(dim=1).mean(dim=(2, 3), keepdim=True)
-        )  # of the whole template
+            (parts[:, :, :-1] * parts[:, :, -1:]).sum(dim=1).mean(dim=(2, 3), keepdim=True)
+        )  # of all of it
         seen = _keys(self.key, fine_roi - common)
-        scale, weights = self.log_scale.exp(), shares.flatten(2).float().clamp(min=1e-6)
-        inside, beside = (
-            _alike(seen, _keys(self.key, mean - common), weight[..., None], scale)[..., 0]
-            for mean, weight in zip(means.unbind(1), weights.unbind(1), strict=True)
-        )
+        scale = self.log_scale.exp()
+        inside, beside = self._counted(seen, parts, common, scale, least=1e-6)
         if rivals is not None:
             beside = beside + _like_rivals(self.key, seen, rivals, common, scale)
         if recent is not None:
-            inside, beside = (
-                before + _alike(seen, _keys(self.key, part[:, :-1] - common), _weights(part), scale)[..., 0]
-                for before, part in zip((inside, beside), recent.unbind(1), strict=True)
-            )
+            now_inside, now_beside = self._counted(seen, recent, common, scale)
+            inside, beside = inside + now_inside, beside + now_beside
         return (inside.log() - beside.log()).reshape(len(fine_roi), *fine_roi.shape[-2:])
+
+    def _counted(
+        self, seen: Tensor, parts: Tensor, common: Tensor, scale: Tensor, least: float = 0.0
+    ) -> tuple[Tensor, Tensor]:
+        """(R, p) of the parts of the object and of those beside it, each counting ``least`` or more."""
+        inside, beside = (
+            _alike(
+                seen,
+                _keys(self.key, part[:, :-1] - common),
+                part[:, -1].flatten(1).float().clamp(min=least)[..., None],
+                scale,
+            )[..., 0]
+            for part in parts.unbind(1)
+        )
+        return inside, beside
 
 
 def template_weights(masks: Tensor) -> Tensor:
@@ -146,11 +155,6 @@ def _alike(seen: Tensor, known: Tensor, weights: Tensor, scale: Tensor) -> Tenso
     """Keys (R, C, p) and (R, C, n), weights (R, n, k) -> (R, p, k): the weighted sums of exp(scale (cosine - 1))."""
     rows = zip(seen, known, weights, strict=True)  # one by one, which bounds the memory
     return torch.stack([(scale * ((s.T @ k).float() - 1)).exp() @ weight for s, k, weight in rows])
-
-
-def _weights(parts: Tensor) -> Tensor:
-    """(R, C + 1, g, g) -> (R, n, 1): the last channel."""
-    return parts[:, -1].flatten(1).float()[..., None]
 
 
 def _like_rivals(key: nn.Conv2d, seen: Tensor, rivals: Tensor, mean: Tensor, scale: Tensor) -> Tensor:

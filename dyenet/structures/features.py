@@ -72,14 +72,8 @@ class TemplateFeatures:
     @staticmethod
     def cat(templates: Sequence[TemplateFeatures]) -> TemplateFeatures:
         """Joins templates of one row each."""
-        return TemplateFeatures(
-            torch.cat([t.cells for t in templates]),
-            _filled_up([t.parts for t in templates]),
-            _filled_up([t.rivals for t in templates]),
-            _filled_up([t.fine_rivals for t in templates]),
-            _filled_up([t.recent for t in templates]),
-            _filled_up([t.fine_recent for t in templates]),
-        )
+        others = zip(*(t._others() for t in templates), strict=True)
+        return TemplateFeatures(torch.cat([t.cells for t in templates]), *map(_filled_up, others))
 
     def remembering(
         self, rows: Sequence[int], recent: Tensor, fine_recent: Tensor | None = None
@@ -94,8 +88,12 @@ class TemplateFeatures:
         )
 
     def __getitem__(self, rows: Tensor | Sequence[int]) -> TemplateFeatures:
-        others = (self.parts, self.rivals, self.fine_rivals, self.recent, self.fine_recent)
-        return TemplateFeatures(self.cells[rows], *(None if part is None else part[rows] for part in others))
+        others = (None if part is None else part[rows] for part in self._others())
+        return TemplateFeatures(self.cells[rows], *others)
+
+    def _others(self) -> tuple[Tensor | None, ...]:
+        """All but ``cells``, in their order."""
+        return self.parts, self.rivals, self.fine_rivals, self.recent, self.fine_recent
 
 
 def _put(kept: Tensor | None, length: int, rows: Sequence[int], found: Tensor) -> Tensor:

@@ -67,10 +67,8 @@ def test_what_the_object_looked_like_lately_counts_with_it_a_little():
     recent = torch.cat([cells((0.0, 2.0), (0.0, -2.0)), recent_weights(torch.tensor([[[0.8, 0.0]]]))], dim=1)
     matching = PixelMatching(in_channels=2)
     roi = cells((0.0, 1.0), (0.0, -1.0))
-    unknown, nothing = (
-        math.exp(30 * (0.3 - 1)),
-        math.exp(-30),
-    )  # the template's own two cells have cosines of 0
+    unknown = math.exp(30 * (0.3 - 1))
+    nothing = math.exp(-30)  # the template's own two cells have cosines of 0
     own = math.log(nothing + RECENT_WEIGHT / 2) - math.log(nothing + unknown)
     beside = math.log(nothing) - math.log(nothing + unknown + RECENT_WEIGHT)
     odds = matching(roi, TEMPLATE, recent=recent).flatten().tolist()
