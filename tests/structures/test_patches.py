@@ -42,8 +42,8 @@ def test_a_rectangle_survives_cutting_and_pasting(box):
     mask = rectangle(40, 60, box)
     patch = MaskPatches.from_maps(mask, mask_boxes(mask), 28)
     assert torch.equal(patch.paste(40, 60) > 0.5, mask > 0.5)
-    # a corner cell of a small mask is cut at an angle by the interpolation
-    assert patch.areas().item() == pytest.approx(mask.sum().item(), rel=0.02)
+    # interpolation rounds each corner off along xy = 1/2, by (ln 2)/2 - 1/4 = 0.097 pixels, here 5 of 49 cells
+    assert patch.areas().item() == pytest.approx(mask.sum().item(), rel=0.02, abs=4 * 0.11)
     assert torch.allclose(patch.tight_boxes(), mask_boxes(mask), atol=0.5)
 
 
