@@ -20,7 +20,7 @@ from dyenet.inference.pooled_embedding import PooledEmbedding
 from dyenet.inference.stopwatch import Stopwatch
 from dyenet.models.dyenet import DyeNet
 from dyenet.models.flow import FlowSource
-from dyenet.models.warping import warp_hidden, warped_boxes
+from dyenet.models.warping import photometric_errors, warp_hidden, warped_boxes
 from dyenet.structures import (
     KEPT_DTYPE,
     Candidates,
@@ -305,8 +305,8 @@ class DyeNetPropagator:
     def _inputs(
         self, state: PropagationState, boxes: Tensor, source: int, target: int
     ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor | None, Tensor | None]:
-        """The RoIs, x_j, h_((j-1)->j), y_((j-1)->j), the finer x_j and the pixels, of rows that all go from ``source``
-        to ``target``.
+        """The RoIs, x_j, h_((j-1)->j), y_((j-1)->j), the finer x_j and the pixels with their errors, of rows that all
+        go from ``source`` to ``target``.
         """
         features = self._features.get(target)
         boxes, rows = _in_frame(features, boxes)
@@ -319,7 +319,15 @@ class DyeNetPropagator:
         )
         roi = self._network.roi_features(features, boxes, rows)
         fine = self._network.fine_roi_features(features, boxes, rows)
-        return boxes, roi, hidden, masks, fine, self._network.pixels(features, boxes, rows)
+        pixels = self._network.pixels(features, boxes, rows, self._errors(source, target))
+        return boxes, roi, hidden, masks, fine, pixels
+
+    def _errors(self, source: int, target: int) -> Tensor | None:
+        """The photometric errors (1, 1, H, W) of frame ``target`` to what ``source`` shows of it."""
+        pixels, before = self._features.get(target).pixels, self._features.get(source).pixels
+        if pixels is None or before is None:
+            return None
+        return photometric_errors(pixels, before, self._flow_between(target, source))
 
     def _flow_between(self, source: int, target: int) -> Tensor:
         with self._stopwatch("flow"):

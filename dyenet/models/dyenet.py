@@ -103,11 +103,17 @@ class DyeNet(nn.Module):
         size = self.patch_size * self.propagation_head.fine_scale
         return _roi_align(features.fine, boxes, rows, size, 2 / self.stride)
 
-    def pixels(self, features: FrameFeatures, boxes: Tensor, rows: Tensor) -> Tensor | None:
-        """The frame itself in the boxes, (R, 3, sm, sm); None without refinement."""
+    def pixels(
+        self, features: FrameFeatures, boxes: Tensor, rows: Tensor, errors: Tensor | None
+    ) -> Tensor | None:
+        """The frame itself and its photometric ``errors`` (B, 1, H, W) in the boxes, (R, 4, sm, sm); None without
+        refinement.
+        """
         if features.pixels is None:
             return None
-        return _roi_align(features.pixels, boxes, rows, self.mask_size, 1.0)
+        assert errors is not None
+        maps = (features.pixels, errors.to(features.pixels))
+        return torch.cat([_roi_align(m, boxes, rows, self.mask_size, 1.0) for m in maps], dim=1)
 
     def embed(self, roi: Tensor) -> Tensor:
         """(R, C, m, m) -> (R, D) embeddings of unit length (Sec. 3.1)."""

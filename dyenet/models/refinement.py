@@ -15,13 +15,16 @@ SCALE = 2
 MASK_GAIN = 16.0
 """Masks are multiplied by it, as where the propagation head hears them: two channels among many."""
 SUREST = 8.0
-"""Log odds of fine matching are cut off here."""
+"""Log odds of fine matching, and those of the warped mask, are cut off here."""
+TRUST = -3.0
+"""Log odds of trust in the warped mask before anything is learned."""
 
 
 @MODELS.register_module()
 class MaskRefinement(nn.Module):
     """Corrects upsampled mask logits by the frame's pixels, the trunk's 1/4 map and how it matches the template's, and
-    by the warped mask.
+    by the warped mask, which takes their place as far as it is trusted: above all where the frame looks as the
+    frame before it does along the flow.
 
     Limbs, wheels and lines are thinner than a cell of the masks that the trunk's maps can tell apart: a patch of 56
     cells a side caps the J of a cyclist at 91 whatever the network does, one of 112 at 98.
@@ -30,7 +33,7 @@ class MaskRefinement(nn.Module):
     def __init__(self, *, fine_channels: int, channels: int = 32) -> None:
         super().__init__()
         self.lateral = nn.Conv2d(fine_channels, channels, 1)
-        self.look = nn.Conv2d(3, channels, 3, padding=1)
+        self.look = nn.Conv2d(4, channels, 3, padding=1)
         self.refine = nn.Sequential(
             nn.Conv2d(2 * channels + 3, channels, 3, padding=1),
             nn.ReLU(inplace=True),
@@ -40,8 +43,11 @@ class MaskRefinement(nn.Module):
             nn.ReLU(inplace=True),
         )
         self.correction = nn.Conv2d(channels, 1, 1)
+        self.trust = nn.Conv2d(channels, 1, 1)
         initialise(self)
         nn.init.zeros_(self.correction.weight)  # starts as plain bilinear upsampling
+        nn.init.zeros_(self.trust.weight)
+        nn.init.constant_(self.trust.bias, TRUST)  # type: ignore[arg-type]
         self.matching = FineMatching(in_channels=fine_channels)  # has its own beginning
 
     def forward(
@@ -54,8 +60,8 @@ class MaskRefinement(nn.Module):
         rivals: Tensor | None = None,
         recent: Tensor | None = None,
     ) -> Tensor:
-        """(R, s, s) logits, (R, Cf, s, s), pixels (R, 3, 2s, 2s), probabilities (R, 2s, 2s) and the ``parts``,
-        ``rivals`` and ``recent`` ones that ``matching`` compares with -> (R, 2s, 2s) logits.
+        """(R, s, s) logits, (R, Cf, s, s), pixels and their photometric error (R, 4, 2s, 2s), probabilities (R, 2s, 2s)
+        and the ``parts``, ``rivals`` and ``recent`` ones that ``matching`` compares with -> (R, 2s, 2s) logits.
         """
         size = pixels.shape[-2:]
         matched = self.matching(fine_roi, parts, rivals, recent).clamp(-SUREST, SUREST)[:, None]
@@ -67,4 +73,8 @@ class MaskRefinement(nn.Module):
             self.look(pixels),
             (MASK_GAIN * masks).to(coarser.dtype),
         ]
-        return (upsampled + self.correction(self.refine(torch.cat(seen, dim=1))))[:, 0]
+        features = self.refine(torch.cat(seen, dim=1))
+        trust = self.trust(features).float().sigmoid()
+        found = (upsampled + self.correction(features)).float()
+        warped = warped_mask[:, None].float().logit(1e-6).clamp(-SUREST, SUREST)
+        return torch.lerp(found, warped, trust)[:, 0]

@@ -36,6 +36,19 @@ def warp_hidden(hidden: Tensor, source_boxes: Tensor, target_boxes: Tensor, flow
     return F.grid_sample(hidden, grid.to(hidden.dtype), align_corners=False)
 
 
+def photometric_errors(pixels: Tensor, before: Tensor, flow: Tensor) -> Tensor:
+    """How much frames differ from the frames ``before`` them, warped along the flow: where they do not, what was true
+    of the one is true of the other.
+
+    (B, C, H, W) twice, ``flow`` (B, 2, H, W) F_{target -> source} -> (B, 1, H, W), float32: the mean absolute
+    difference over the channels. What comes from outside the frame is compared with its edge.
+    """
+    points = _pixel_centres(flow) + flow.float().permute(0, 2, 3, 1)
+    grid = points / points.new_tensor([flow.shape[-1], flow.shape[-2]]) * 2 - 1
+    warped = F.grid_sample(before.float(), grid, align_corners=False, padding_mode="border")
+    return (pixels.float() - warped).abs().mean(dim=1, keepdim=True)
+
+
 def warped_boxes(patches: MaskPatches, flow: Tensor, *, threshold: float = 0.5) -> Tensor:
     """The boxes, on the target frame, of the masks warped along ``flow``; zeros where nothing is left.
 
@@ -43,10 +56,13 @@ def warped_boxes(patches: MaskPatches, flow: Tensor, *, threshold: float = 0.5) 
     mask's probability at x + F(x) is at least ``threshold``. Returns (R, 4) tight boxes.
     """
     flow = flow[..., WARP_STEP // 2 :: WARP_STEP, WARP_STEP // 2 :: WARP_STEP].float()
-    height, width = flow.shape[-2:]
-    y = torch.arange(height, device=flow.device, dtype=torch.float32) * WARP_STEP + WARP_STEP // 2 + 0.5
-    x = torch.arange(width, device=flow.device, dtype=torch.float32) * WARP_STEP + WARP_STEP // 2 + 0.5
-    pixels = torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1)  # (h, w, 2)
-    points = pixels + flow.permute(0, 2, 3, 1)
+    points = _pixel_centres(flow, WARP_STEP) + flow.permute(0, 2, 3, 1)
     boxes = mask_boxes(patches.sample(points) >= threshold)
     return boxes * WARP_STEP
+
+
+def _pixel_centres(maps: Tensor, step: int = 1) -> Tensor:
+    """(h, w, 2): the centres (x, y) of the pixels of ``maps`` (..., h, w), which are every ``step``-th of the frame."""
+    y = torch.arange(maps.shape[-2], device=maps.device, dtype=torch.float32) * step + step // 2 + 0.5
+    x = torch.arange(maps.shape[-1], device=maps.device, dtype=torch.float32) * step + step // 2 + 0.5
+    return torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1)

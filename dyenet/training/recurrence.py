@@ -12,7 +12,7 @@ from torch import Tensor
 from torchvision.ops import box_iou
 
 from dyenet.models.dyenet import DyeNet
-from dyenet.models.warping import warp_hidden, warped_boxes
+from dyenet.models.warping import photometric_errors, warp_hidden, warped_boxes
 from dyenet.structures import FrameFeatures, MaskPatches, TemplateFeatures, cell_centres, enlarge_boxes
 from dyenet.training.batch import MIN_SIDE, ClipBatch, at_least, jitter_boxes
 
@@ -133,6 +133,7 @@ def unroll(
 ) -> Iterator[tuple[RecurrentState, Tensor]]:
     """From ``state`` in frame 0 through the other frames: the state in each, and the losses (R,) of its masks."""
     objects, owners = state.objects, batch.clip[state.objects].tolist()
+    errors = _errors(batch, features)
     for t in range(1, batch.num_frames):
         flow = batch.flow[batch.clip[objects], t - 1]
         boxes = _next_boxes(config, batch, owners, t, state, flow)
@@ -143,7 +144,7 @@ def unroll(
             warp_hidden(state.hidden, state.boxes, boxes, flow),  # no gradient to the boxes
             warp_hidden(state.masks[:, None], state.boxes, boxes, flow)[:, 0],
             network.fine_roi_features(features, boxes, rows),
-            network.pixels(features, boxes, rows),
+            network.pixels(features, boxes, rows, errors),
             state.template,
         )
         logits = output.logits.float()
@@ -151,6 +152,17 @@ def unroll(
         truth, valid = batch.targets(objects, at_t, boxes, logits.shape[-1], soft=config.soft_targets)
         state = RecurrentState(objects, output.hidden, logits.sigmoid(), boxes, state.template)
         yield state, mask_losses(logits, truth, valid, config.dice_weight)
+
+
+@torch.no_grad()
+def _errors(batch: ClipBatch, features: FrameFeatures) -> Tensor | None:
+    """The photometric errors (B*T, 1, H, W) of every frame, 0 of the first of a clip; None where nobody asks."""
+    if features.pixels is None:
+        return None
+    per_clip = features.pixels.unflatten(0, (-1, batch.num_frames))
+    now, before = per_clip[:, 1:].flatten(0, 1), per_clip[:, :-1].flatten(0, 1)
+    errors = photometric_errors(now, before, batch.flow.flatten(0, 1))  # (B*(T-1), 1, H, W)
+    return F.pad(errors.unflatten(0, (-1, batch.num_frames - 1)), (0, 0, 0, 0, 0, 0, 1, 0)).flatten(0, 1)
 
 
 def _jittered(config: RecurrenceConfig, batch: ClipBatch, boxes: Tensor, owners: Sequence[int]) -> Tensor:

@@ -196,6 +196,20 @@ def test_flow_is_asked_for_from_the_target_to_the_source(tiny_model, video):
     assert set(net._flow.asked) == {(3, 2)}
 
 
+def test_the_photometric_error_is_that_to_the_frame_a_mask_comes_from(tiny_model, monkeypatch):
+    frame = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), dtype=np.uint8)
+    moved = np.roll(frame, 10, axis=1)  # 10 pixels to the right
+    net = propagator(tiny_model, ArrayVideo(np.stack([frame, moved, frame])), shift=10)
+    asked, pixels = [], tiny_model.network.pixels
+    monkeypatch.setattr(tiny_model.network, "pixels", lambda *args: asked.append(args[3]) or pixels(*args))
+    start = starting_point(1, 1, [20.0, 16.0, 60.0, 48.0], tiny_model.network.mask_size)
+    net.step(net.begin([start, start]).select([0, 1]), [0, 2])
+    back, forth = asked
+    assert back.shape == (1, 1, HEIGHT, WIDTH)
+    assert back[..., :80].max() < 1e-4  # the flow says where frame 1 comes from, and not where frame 2 does
+    assert forth.mean() > 0.5
+
+
 def test_recovered_masks_live_in_their_boxes(tiny_model, video):
     boxes = torch.tensor([[0.0, 0, 40, 40], [20, 20, 90, 60]])
     template = Template(1, 0, MaskPatches(boxes[:1], torch.ones(1, 4, 4)), torch.zeros(256))

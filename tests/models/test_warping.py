@@ -1,6 +1,7 @@
+import pytest
 import torch
 
-from dyenet.models.warping import sample_flow, warp_hidden, warped_boxes
+from dyenet.models.warping import photometric_errors, sample_flow, warp_hidden, warped_boxes
 from dyenet.structures import MaskPatches, cell_centres, mask_boxes
 
 H, W = 60, 80
@@ -24,6 +25,20 @@ def test_a_mask_moves_against_the_flow_that_looks_back():
     patch = MaskPatches.from_maps(mask, mask_boxes(mask), 28)
     boxes = warped_boxes(patch, constant_flow(-6, -4))
     assert (boxes - torch.tensor([[26.0, 14.0, 56.0, 34.0]])).abs().max() <= 2
+
+
+def test_the_photometric_error_is_what_the_flow_does_not_explain():
+    before = torch.rand(1, 3, H, W)
+    now = before.roll((4, 6), dims=(2, 3))  # the frame moved 6 right and 4 down
+    now[0, 1, 30, 40] += 0.6  # and one pixel changed, in one of the three channels
+    errors = photometric_errors(now, before, constant_flow(-6, -4))
+    assert errors.shape == (1, 1, H, W)
+    inside = errors[0, 0, 4:, 6:]
+    assert inside[26, 34] == pytest.approx(0.2, abs=1e-4)
+    inside[26, 34] = 0
+    assert inside.abs().max() < 1e-4
+    assert errors[0, 0, :4].mean() > 0.1  # came from outside, compared with the edge
+    assert photometric_errors(now, before, constant_flow(0, 0)).mean() > 0.2
 
 
 def test_a_mask_that_left_the_frame_has_no_box():

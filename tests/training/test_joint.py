@@ -76,6 +76,20 @@ def test_hidden_state_of_frame_0_matters_only_to_what_comes_after():
     assert not coarse.grad.any()
 
 
+def test_the_recurrence_compares_every_frame_with_the_one_before_it(monkeypatch):
+    stage = build_stage().train()
+    clips = draw_clips(2)
+    batch = replace(ClipBatch.collate(clips), flow=torch.zeros_like(ClipBatch.collate(clips).flow))
+    asked, pixels = [], stage.network.pixels
+    monkeypatch.setattr(stage.network, "pixels", lambda *args: asked.append(args[3]) or pixels(*args))
+    features = stage.network.extract_features(batch.images)
+    list(unroll(stage.network, stage.recurrence, batch, features, stage.begin(batch, features)))
+    for clip, errors in zip(clips, asked[-1].unflatten(0, (2, -1)), strict=True):
+        changes = clip.frames.float().diff(dim=0).abs().mean(dim=1) / 64
+        assert not errors[0].any()
+        assert torch.allclose(errors[1:, 0], changes, atol=1e-4)
+
+
 def test_the_mask_loss_hears_pixel_matching_of_the_objects_that_have_a_template():
     stage = build_stage(["model.rois.proposals=False"]).train()
     batch = ClipBatch.collate(draw_clips(2))
@@ -94,6 +108,7 @@ def test_the_mask_loss_hears_pixel_matching_of_the_objects_that_have_a_template(
     assert torch.allclose(found[hears], expected, atol=1e-5)
     stage.reid_and_mask_losses(batch, features, state)["loss_mask"].backward()
     assert stage.network.pixel_matching.key.weight.grad.any()
+    assert torch.equal(stage._segment(roi[~hears], objects[~hears], one), alone[~hears])  # it shows nowhere
 
 
 def test_without_rpn_weight_the_rpn_is_not_trained():
