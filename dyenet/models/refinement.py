@@ -45,7 +45,7 @@ class MaskRefinement(nn.Module):
         self.correction = nn.Conv2d(channels, 1, 1)
         self.trust = nn.Conv2d(channels, 1, 1)
         initialise(self)
-        nn.init.zeros_(self.correction.weight)  # starts as plain bilinear upsampling
+        nn.init.zeros_(self.correction.weight)  # starts as bilinear upsampling, but for a little trust
         nn.init.zeros_(self.trust.weight)
         nn.init.constant_(self.trust.bias, TRUST)  # type: ignore[arg-type]
         self.matching = FineMatching(in_channels=fine_channels)  # has its own beginning
