@@ -1,4 +1,4 @@
-# The last stage on the foreign trunk, on from dyenet/r101v2_joint.py: larger frames, each clip seen once. What finds
+# On the foreign trunk, on from dyenet/r101v2_joint.py: larger frames, each clip seen once. What finds
 # and compares objects is kept.
 # Run: dyenet train dyenet/r101v2_refinement.py [--set data_root=DATA] [--set model.network.trunk.weights=FILE]
 _base_ = "r101v2_joint.py"

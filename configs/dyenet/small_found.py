@@ -1,5 +1,5 @@
-# The last stage of `small`, on from dyenet/small_refinement.py: Re-MP also starts from masks that the mask network
-# finds in badly placed boxes, as retrieved starting points are. Not in the papers.
+# On from dyenet/small_refinement.py: Re-MP also starts from masks that the mask network finds in badly placed boxes, as
+# retrieved starting points are. Not in the papers.
 # Run: dyenet train dyenet/small_found.py [--set data_root=DATA] [--set model.init_from=WEIGHTS]
 _base_ = "small_refinement.py"
 model = dict(

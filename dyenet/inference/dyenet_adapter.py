@@ -319,15 +319,15 @@ class DyeNetPropagator:
         )
         roi = self._network.roi_features(features, boxes, rows)
         fine = self._network.fine_roi_features(features, boxes, rows)
-        pixels = self._network.pixels(features, boxes, rows, self._errors(source, target))
+        pixels = self._network.pixels(features, boxes, rows, self._errors(features, source, target))
         return boxes, roi, hidden, masks, fine, pixels
 
-    def _errors(self, source: int, target: int) -> Tensor | None:
-        """The photometric errors (1, 1, H, W) of frame ``target`` to what ``source`` shows of it."""
-        pixels, before = self._features.get(target).pixels, self._features.get(source).pixels
-        if pixels is None or before is None:
+    def _errors(self, features: FrameFeatures, source: int, target: int) -> Tensor | None:
+        """The photometric errors (1, 1, H, W) of frame ``target``, with its ``features``, to what ``source`` shows."""
+        before = self._features.get(source).pixels
+        if features.pixels is None or before is None:
             return None
-        return photometric_errors(pixels, before, self._flow_between(target, source))
+        return photometric_errors(features.pixels, before, self._flow_between(target, source))
 
     def _flow_between(self, source: int, target: int) -> Tensor:
         with self._stopwatch("flow"):

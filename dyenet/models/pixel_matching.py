@@ -153,8 +153,10 @@ def _block_means(roi: Tensor, weight: Tensor, block: int) -> tuple[Tensor, Tenso
 
 def _alike(seen: Tensor, known: Tensor, weights: Tensor, scale: Tensor) -> Tensor:
     """Keys (R, C, p) and (R, C, n), weights (R, n, k) -> (R, p, k): the weighted sums of exp(scale (cosine - 1))."""
-    rows = zip(seen, known, weights, strict=True)  # one by one, which bounds the memory
-    return torch.stack([(scale * ((s.T @ k).float() - 1)).exp() @ weight for s, k, weight in rows])
+    found = weights.new_empty(len(seen), seen.shape[2], weights.shape[2])
+    for row, (s, k, weight) in enumerate(zip(seen, known, weights, strict=True)):  # which bounds the memory
+        found[row] = (scale * ((s.T @ k).float() - 1)).exp() @ weight
+    return found
 
 
 def _like_rivals(key: nn.Conv2d, seen: Tensor, rivals: Tensor, mean: Tensor, scale: Tensor) -> Tensor:

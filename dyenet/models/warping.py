@@ -17,10 +17,7 @@ def sample_flow(flow: Tensor, points: Tensor) -> Tensor:
 
     Points outside the frame take the flow of its edge.
     """
-    height, width = flow.shape[-2:]
-    grid = points / points.new_tensor([width, height]) * 2 - 1
-    sampled = F.grid_sample(flow.float(), grid, align_corners=False, padding_mode="border")
-    return sampled.permute(0, 2, 3, 1)
+    return _sample(flow, points).permute(0, 2, 3, 1)
 
 
 def warp_hidden(hidden: Tensor, source_boxes: Tensor, target_boxes: Tensor, flow: Tensor) -> Tensor:
@@ -44,9 +41,7 @@ def photometric_errors(pixels: Tensor, before: Tensor, flow: Tensor) -> Tensor:
     difference over the channels. What comes from outside the frame is compared with its edge.
     """
     points = _pixel_centres(flow) + flow.float().permute(0, 2, 3, 1)
-    grid = points / points.new_tensor([flow.shape[-1], flow.shape[-2]]) * 2 - 1
-    warped = F.grid_sample(before.float(), grid, align_corners=False, padding_mode="border")
-    return (pixels.float() - warped).abs().mean(dim=1, keepdim=True)
+    return (pixels.float() - _sample(before, points)).abs().mean(dim=1, keepdim=True)
 
 
 def warped_boxes(patches: MaskPatches, flow: Tensor, *, threshold: float = 0.5) -> Tensor:
@@ -59,6 +54,12 @@ def warped_boxes(patches: MaskPatches, flow: Tensor, *, threshold: float = 0.5) 
     points = _pixel_centres(flow, WARP_STEP) + flow.permute(0, 2, 3, 1)
     boxes = mask_boxes(patches.sample(points) >= threshold)
     return boxes * WARP_STEP
+
+
+def _sample(maps: Tensor, points: Tensor) -> Tensor:
+    """Bilinear ``maps`` (R, C, H, W) at ``points`` (R, h, w, 2) in pixels -> (R, C, h, w), float32; edges go on."""
+    grid = points / points.new_tensor([maps.shape[-1], maps.shape[-2]]) * 2 - 1
+    return F.grid_sample(maps.float(), grid, align_corners=False, padding_mode="border")
 
 
 def _pixel_centres(maps: Tensor, step: int = 1) -> Tensor:

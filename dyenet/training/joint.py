@@ -128,8 +128,6 @@ class JointTraining(Stage):
             return self.network.segment(roi)
         same = objects[:, None] == state.objects  # (R', R)
         known, row = same.any(dim=1).nonzero()[:, 0], same.int().argmax(dim=1)
-        if not len(known):
-            return self.network.segment(roi)
         matched = self.network.match(roi[known], state.template[row[known]])
         assert matched is not None
         log_odds = matched.new_zeros(len(roi), *matched.shape[1:]).index_add(0, known, matched)
