@@ -190,12 +190,16 @@ class FeaturesConfig:
 class InferenceConfig:
     """``flow`` is a block for ``dyenet.models.flow.build_flow``, and ``flow_memory_mb`` MiB of its results are kept.
 
-    ``max_size``: the longer side, in pixels, of the frames that are worked on; None is the video's own. Masks
-    always come out at the video's size.
+    ``max_size``: the longer side, in pixels, of the frames that are worked on; None is the video's own. Small objects
+    have few cells there: so frames are up to ``max_zoom`` times as large, beyond the video's own size, too, until the
+    smallest given object measures ``object_size`` pixels (the square root of its area). Masks always come out at
+    the video's size. Raises ConfigError for a ``max_zoom`` below 1.
     """
 
     schedule: Literal["iterative", "checkpointed"] = "iterative"
     max_size: int | None = None
+    max_zoom: float = 1.0
+    object_size: float = 100.0
     retrieval: RetrievalConfig = field(default_factory=RetrievalConfig)
     propagation: PropagationConfig = field(default_factory=PropagationConfig)
     verification: VerificationConfig = field(default_factory=VerificationConfig)
@@ -208,3 +212,9 @@ class InferenceConfig:
     features: FeaturesConfig = field(default_factory=FeaturesConfig)
     flow: dict[str, Any] = field(default_factory=lambda: {"type": "DISFlow"})
     flow_memory_mb: int = 64
+
+    def __post_init__(self) -> None:
+        if self.max_zoom < 1:
+            raise ConfigError(
+                f"inference.max_zoom is {self.max_zoom}; it must be at least 1 (smaller frames: inference.max_size)"
+            )

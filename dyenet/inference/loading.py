@@ -126,7 +126,7 @@ def choose_device(name: str = "auto") -> torch.device:
 
 
 def choose_dtype(name: str, device: torch.device) -> torch.dtype:
-    """``auto`` takes bfloat16 where the machine is fast at it: CUDA, and CPUs with AMX or AVX512-BF16."""
+    """``auto`` takes bfloat16 where the machine is fast at it: CUDA, and some CPUs."""
     if name == "auto":
         return torch.bfloat16 if is_fast_at_bfloat16(device) else torch.float32
     if name not in DTYPES:

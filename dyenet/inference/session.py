@@ -48,7 +48,7 @@ class VideoSession:
         self.config = config or model.inference
         self._progress = progress
         self._stopwatch = Stopwatch()
-        self._working = resized(video, self.config.max_size)
+        self._working = video
         self._given: dict[tuple[int, int], Mask] = {}  # by (frame, object id), in the order of giving
         self._adapters: Adapters | None = None
 
@@ -97,7 +97,10 @@ class VideoSession:
         """Segments every object in every frame by the configured schedule."""
         if not self._given:
             raise InputError("no masks were given; add the mask of at least one object")
-        if self._adapters is None:
+        working = resized(self.video, self.config.max_size, self._zoom())
+        if self._adapters is None or working.size != self._working.size:
+            self.close()
+            self._working = working
             self._adapters = build_adapters(self.model, self._working, self.config, self._stopwatch)
         adapters = self._adapters
         self._stopwatch.seconds = {}  # the last result keeps its own
@@ -161,6 +164,14 @@ class VideoSession:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def _zoom(self) -> float:
+        """By how much the frames worked on are larger than ``max_size`` says, for the smallest of the given objects."""
+        areas: dict[int, int] = {}  # of every object the largest mask
+        for (_, object_id), mask in self._given.items():
+            areas[object_id] = max(areas.get(object_id, 0), int(mask.sum()))
+        side = min(areas.values()) ** 0.5 * resized(self.video, self.config.max_size).size[1] / self.video.size[1]
+        return min(max(self.config.object_size / side, 1.0), self.config.max_zoom)
+
     def _patch(self, mask: Mask, size: int) -> MaskPatches:
         """A given mask as a patch in pixels of the working frames, cut from its full size."""
         full = torch.from_numpy(mask)[None]
@@ -174,24 +185,28 @@ class VideoSession:
 
 
 class _ResizedVideo:
-    """A video whose frames are shrunk when read."""
+    """A video whose frames are shrunk or enlarged when read."""
 
     def __init__(self, video: Video, size: tuple[int, int]) -> None:
         self._video, self.size = video, size
         self.names, self.fps = video.names, video.fps
+        self._interpolation = cv2.INTER_AREA if size[0] <= video.size[0] else cv2.INTER_CUBIC
 
     def __len__(self) -> int:
         return len(self._video)
 
     def __getitem__(self, index: int) -> Frame:
-        image: Iterable[Any] = cv2.resize(self._video[index], self.size[::-1], interpolation=cv2.INTER_AREA)
+        image: Iterable[Any] = cv2.resize(
+            self._video[index], self.size[::-1], interpolation=self._interpolation
+        )
         return np.asarray(image, np.uint8)
 
 
-def resized(video: Video, max_size: int | None) -> Video:
-    """The video with frames whose longer side is at most ``max_size`` pixels; None leaves it as it is."""
+def resized(video: Video, max_size: int | None, zoom: float = 1.0) -> Video:
+    """The video with frames whose longer side is at most ``max_size`` pixels, or of its own size where that is None,
+    times ``zoom``.
+    """
     height, width = video.size
-    if max_size is None or max(height, width) <= max_size:
-        return video
-    scale = max_size / max(height, width)
-    return _ResizedVideo(video, (max(1, round(height * scale)), max(1, round(width * scale))))
+    scale = zoom * (1.0 if max_size is None else min(1.0, max_size / max(height, width)))
+    size = max(1, round(height * scale)), max(1, round(width * scale))
+    return video if size == (height, width) else _ResizedVideo(video, size)

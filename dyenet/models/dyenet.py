@@ -112,8 +112,8 @@ class DyeNet(nn.Module):
         if features.pixels is None:
             return None
         assert errors is not None
-        maps = (features.pixels, errors.to(features.pixels))
-        return torch.cat([_roi_align(m, boxes, rows, self.mask_size, 1.0) for m in maps], dim=1)
+        maps = torch.cat([features.pixels, errors.to(features.pixels)], dim=1)
+        return _roi_align(maps, boxes, rows, self.mask_size, 1.0)
 
     def embed(self, roi: Tensor) -> Tensor:
         """(R, C, m, m) -> (R, D) embeddings of unit length (Sec. 3.1)."""

@@ -68,13 +68,15 @@ class MaskRefinement(nn.Module):
         upsampled = F.interpolate(logits[:, None], size=size, mode="bilinear")
         coarser = torch.cat([self.lateral(fine_roi), matched.to(fine_roi.dtype)], dim=1)
         masks = torch.cat([upsampled.sigmoid(), warped_mask[:, None].to(upsampled.dtype)], dim=1)
-        seen = [
-            F.interpolate(coarser, size=size, mode="bilinear"),
-            self.look(pixels),
-            (MASK_GAIN * masks).to(coarser.dtype),
-        ]
+        coarser, pixels, masks = (_channels_last(x) for x in (coarser, pixels, masks.to(coarser.dtype)))
+        seen = [F.interpolate(coarser, size=size, mode="bilinear"), self.look(pixels), MASK_GAIN * masks]
         features = self.refine(torch.cat(seen, dim=1))
         trust = self.trust(features).float().sigmoid()
         found = (upsampled + self.correction(features)).float()
         warped = warped_mask[:, None].float().logit(1e-6).clamp(-SUREST, SUREST)
         return torch.lerp(found, warped, trust)[:, 0]
+
+
+def _channels_last(x: Tensor) -> Tensor:
+    """Of few channels and many cells: so its convolutions take half the time on a CPU."""
+    return x.contiguous(memory_format=torch.channels_last)

@@ -31,6 +31,7 @@ def test_it_survives_the_way_through_a_config_file():
         ({"retrieval": {"treshold": 0.5}}, "inference.retrieval.treshold"),
         ({"propagation": {"skip_scope": "everything"}}, "same_object"),
         ({"iterative": {"max_rounds": 0}}, "at least 1"),
+        ({"max_zoom": 0.5}, "at least 1"),
         ({"shedule": "iterative"}, "did you mean 'schedule'"),
     ],
 )

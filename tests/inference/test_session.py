@@ -120,6 +120,42 @@ def test_a_smaller_working_size_gives_labels_at_the_full_size(tiny_model, config
     assert (pasted & wanted).sum() / (pasted | wanted).sum() > 0.85
 
 
+@pytest.mark.parametrize(
+    ("object_size", "max_zoom", "width"),
+    [
+        (21.0, 2.0, 84),  # the smaller of the objects has 20 pixels a side of 80, 14 of 56; larger than the video
+        (40.0, 2.0, 112),
+        (5.0, 2.0, 56),  # never smaller than max_size says
+    ],
+)
+def test_frames_are_larger_for_small_objects(tiny_model, config, object_size, max_zoom, width):
+    config = dataclasses.replace(config, max_size=56, object_size=object_size, max_zoom=max_zoom)
+    small, large = np.zeros((2, HEIGHT, WIDTH), bool)
+    small[10:30, 10:30], large[40:80, 40:90] = True, True
+    with VideoSession(tiny_model, clip(), config=config) as session:
+        session.add_object(1, large)
+        session.add_object(2, small)
+        session.add_object(2, small & (np.arange(WIDTH) < 15), frame=2)  # what shows of it there does not count
+        result = session.run()
+    assert result.working_size[1] == width
+    assert (result.labels(0) == 2 * small + large).all()
+
+
+def test_a_small_object_that_is_added_later_changes_the_frames_worked_on(tiny_model, config):
+    config = dataclasses.replace(config, max_size=56, object_size=28.0, max_zoom=4.0)
+    small, large = np.zeros((2, HEIGHT, WIDTH), bool)
+    small[10:30, 10:30], large[20:60, 40:80] = True, True
+    with VideoSession(tiny_model, clip(), config=config) as session:
+        session.add_object(1, large)
+        assert session.run().working_size[1] == 56
+        session.add_object(2, small)
+        result = session.run()
+        assert result.working_size[1] == 112
+        assert result.report["trunk_runs"] == FRAMES
+        session.remove_object(2)
+        assert session.run().working_size[1] == 56
+
+
 def test_where_given_masks_overlap_the_latest_wins(tiny_model, config):
     session = VideoSession(tiny_model, clip(), config=config)
     one, two = np.zeros((2, HEIGHT, WIDTH), bool)
