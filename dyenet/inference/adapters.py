@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 
 from dyenet.errors import ConfigError
 from dyenet.inference.config import InferenceConfig
-from dyenet.inference.dyenet_adapter import DyeNetPropagator, DyeNetRetriever
+from dyenet.inference.dyenet_adapter import DyeNetPropagator
+from dyenet.inference.dyenet_retriever import DyeNetRetriever
 from dyenet.inference.features import FeatureStore
 from dyenet.inference.loading import Model
 from dyenet.inference.msk import MSKPropagator
@@ -53,10 +55,14 @@ def build_adapters(model: Model, video: Video, config: InferenceConfig, stopwatc
         spill_dir=config.features.spill_dir,
         stopwatch=stopwatch,
     )
-    flow = _flow(video, config)
+    propagator = DyeNetPropagator(network, features, _flow(video, config), config.propagation, stopwatch)
+    count = config.retrieval.matched_boxes
+    if count and network.pixel_matching is None:
+        raise ConfigError("inference.retrieval.matched_boxes needs model.pixel_matching; set it to 0")
+    matched_boxes = partial(propagator.matched_boxes, count=count) if count else None
     return Adapters(
-        DyeNetPropagator(network, features, flow, config.propagation, stopwatch),
-        DyeNetRetriever(network, features, config.retrieval),
+        propagator,
+        DyeNetRetriever(network, features, config.retrieval, matched_boxes),
         network.mask_size,
         lambda: features.trunk_runs,
         features.close,

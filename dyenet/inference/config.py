@@ -26,6 +26,8 @@ class RetrievalConfig:
     * ``max_proposals`` (D24), after non-maximum suppression at ``proposal_nms_iou``, on every ``frame_step``-th
       frame. The paper's M is 100; the embedding of proposals is what costs most, and an object that returns
       shows itself for more than one frame.
+    * ``matched_boxes``: so many boxes of each object are candidates of a frame beside the proposals: about as large as
+      its given mask, and where pixel matching says that it is (``matched_boxes.py``).
     * ``embedding``: of the Re-ID network, or ``PooledEmbedding``.
     * ``embed_batch``: boxes that go through the Re-ID head at once; bounds its memory.
     """
@@ -35,6 +37,7 @@ class RetrievalConfig:
     per_frame: Literal["best", "every"] = "best"
     max_proposals: int = 16
     proposal_nms_iou: float = 0.7
+    matched_boxes: int = 0
     frame_step: int = 3
     embedding: Literal["network", "pooled"] = "network"
     embed_batch: int = 32

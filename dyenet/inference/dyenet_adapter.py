@@ -1,4 +1,4 @@
-"""DyeNet's heads behind the two protocols: batches of RoIs over rows of different frames (Secs. 3.1, 3.2).
+"""DyeNet's heads behind the ``Propagator``: batches of RoIs over rows of different frames (Sec. 3.2).
 
 Everything handed out lies on the CPU; features and hidden states stay on the network's device.
 """
@@ -14,16 +14,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dyenet.inference.config import PropagationConfig, RetrievalConfig
+from dyenet.inference.config import PropagationConfig
 from dyenet.inference.features import FeatureStore
-from dyenet.inference.pooled_embedding import PooledEmbedding
+from dyenet.inference.matched_boxes import matched_boxes
+from dyenet.inference.rois import in_frame, roi_of
 from dyenet.inference.stopwatch import Stopwatch
 from dyenet.models.dyenet import DyeNet
 from dyenet.models.flow import FlowSource
 from dyenet.models.warping import photometric_errors, warp_hidden, warped_boxes
 from dyenet.structures import (
     KEPT_DTYPE,
-    Candidates,
     FrameFeatures,
     MaskPatches,
     PropagationState,
@@ -33,65 +33,6 @@ from dyenet.structures import (
     cell_centres,
     enlarge_boxes,
 )
-
-
-class DyeNetRetriever:
-    """The ``Retriever``: RPN proposals and the Re-ID network, or pooled embeddings, whitened by the frame that is
-    embedded first; candidates of a frame are computed once.
-    """
-
-    def __init__(self, network: DyeNet, features: FeatureStore, config: RetrievalConfig) -> None:
-        self._network, self._features, self._config = network, features, config
-        self._candidates: dict[int, Candidates] = {}
-        self._pooled: PooledEmbedding | None = None
-
-    @torch.no_grad()
-    def candidates(self, frame: int) -> Candidates:
-        """The proposals of a frame with their embeddings, by falling objectness."""
-        if frame not in self._candidates:
-            (proposals,) = self._network.propose(
-                self._features.get(frame),
-                max_proposals=self._config.max_proposals,
-                nms_iou=self._config.proposal_nms_iou,
-            )
-            embeddings = self.embed(frame, proposals.boxes)
-            self._candidates[frame] = Candidates(
-                proposals.boxes.cpu(), proposals.objectness.cpu(), embeddings
-            )
-        return self._candidates[frame]
-
-    @torch.no_grad()
-    def embed(self, frame: int, boxes: Tensor, masks: MaskPatches | None = None) -> Tensor:
-        """(R, 4) -> (R, D) of unit length; pooled embeddings find the masks themselves where none are given."""
-        features = self._features.get(frame)
-        if self._config.embedding == "pooled" and self._pooled is None:
-            self._pooled = PooledEmbedding(features)
-        found = [torch.zeros(0, self._pooled.dim if self._pooled else self._network.embedding_dim)]
-        for rows in torch.arange(len(boxes)).split(self._config.embed_batch) if len(boxes) else ():
-            roi = _roi(self._network, features, boxes[rows])
-            if self._pooled is None:
-                found.append(self._network.embed(roi).float().cpu())
-            else:
-                own = None if masks is None else masks[rows]
-                found.append(self._embed_pooled(self._pooled, features, roi, boxes[rows], own))
-        return torch.cat(found)
-
-    def _embed_pooled(
-        self,
-        embedding: PooledEmbedding,
-        features: FrameFeatures,
-        roi: Tensor,
-        boxes: Tensor,
-        masks: MaskPatches | None,
-    ) -> Tensor:
-        if masks is None:
-            probabilities = self._network.segment(roi).float().sigmoid()
-        else:
-            probabilities = masks.to(roi.device, torch.float32).sample(
-                cell_centres(boxes.float().to(roi.device), self._network.mask_size)
-            )
-        fine = self._network.fine_roi_features(features, *_in_frame(features, boxes))
-        return embedding([roi] if fine is None else [roi, fine], probabilities).cpu()
 
 
 class DyeNetPropagator:
@@ -112,10 +53,41 @@ class DyeNetPropagator:
         self._given: dict[tuple[int, int], StartingPoint] = {}  # by object id and frame, as what follows
         self._looks: dict[tuple[int, int], TemplateFeatures] = {}
         self._known: dict[tuple[int, int], tuple[TemplateFeatures, Tensor | None]] = {}
+        self._boxes: dict[tuple[int, int], Tensor] = {}  # by frame and count
 
     def meet(self, given: Sequence[StartingPoint]) -> None:
         """The given masks, of which those of the other objects are every object's rivals."""
         self._given, self._looks, self._known = {(p.object_id, p.frame): p for p in given}, {}, {}
+        self._boxes = {}
+
+    @torch.no_grad()
+    def matched_boxes(self, frame: int, count: int) -> Tensor:
+        """(M, 4): where a frame looks like the first given mask of each object, at most ``count`` boxes of each."""
+        if (frame, count) not in self._boxes:
+            features = self._features.get(frame)
+            height, width = features.image_size
+            first = {key[0]: self._given[key] for key in sorted(self._given, reverse=True)}
+            found = [torch.zeros(0, 4)]
+            for _, point in sorted(first.items()):
+                template, _ = self._template(point)
+                log_odds = self._network.match(features.coarse, template)
+                assert log_odds is not None
+                box = point.patch.tight_boxes().float()
+                extent = self._enlarged(box, self._features.get(point.frame).image_size)
+                found.append(
+                    matched_boxes(
+                        log_odds[0],
+                        template.cells[0, -1],
+                        extent[0],
+                        box[0],
+                        stride=self._network.stride,
+                        count=count,
+                    ).cpu()
+                )
+            limit = torch.tensor([width, height, width, height])
+            boxes = torch.minimum(torch.cat(found).clamp(min=0), limit)
+            self._boxes[frame, count] = boxes[_sides(boxes) >= self._network.stride]
+        return self._boxes[frame, count]
 
     @torch.no_grad()
     def begin(self, starting_points: Sequence[StartingPoint]) -> PropagationState:
@@ -204,7 +176,7 @@ class DyeNetPropagator:
     @torch.no_grad()
     def recover(self, frame: int, boxes: Tensor, templates: Sequence[Template]) -> MaskPatches:
         """The main instance's mask in every box; the paper's mask network sees no template, pixel matching does."""
-        roi = _roi(self._network, self._features.get(frame), boxes)
+        roi = roi_of(self._network, self._features.get(frame), boxes)
         template, own_match = self._templates(templates)
         matched = self._network.match(roi, template)
         probabilities = self._network.segment(roi, matched).float().sigmoid()[:, None]
@@ -224,7 +196,7 @@ class DyeNetPropagator:
         for point in points:
             features = self._features.get(point.frame)
             boxes.append(self._enlarged(point.patch.tight_boxes(), features.image_size))
-            rois.append(_roi(self._network, features, boxes[-1]))
+            rois.append(roi_of(self._network, features, boxes[-1]))
         roi, patches = torch.cat(rois), MaskPatches.cat([p.patch.to("cpu", torch.float32) for p in points])
         probabilities = patches.sample(cell_centres(torch.cat(boxes), self._size))
         return torch.cat(boxes), roi, probabilities, self._pooled(probabilities).to(roi)
@@ -279,7 +251,7 @@ class DyeNetPropagator:
         """The features of a template, its RoI and its mask there, (1, sm, sm)."""
         boxes, roi, probabilities, _ = self._enter([point])
         features = self._features.get(point.frame)
-        fine = self._network.fine_roi_features(features, *_in_frame(features, boxes))
+        fine = self._network.fine_roi_features(features, *in_frame(features, boxes))
         template = self._network.template(roi, probabilities.to(roi), fine)
         assert template is not None
         return template, roi, probabilities
@@ -309,7 +281,7 @@ class DyeNetPropagator:
         go from ``source`` to ``target``.
         """
         features = self._features.get(target)
-        boxes, rows = _in_frame(features, boxes)
+        boxes, rows = in_frame(features, boxes)
         flow = self._flow_between(target, source).expand(len(boxes), -1, -1, -1)
         assert state.memory is not None
         before = state.patches.boxes.to(boxes)
@@ -337,12 +309,6 @@ class DyeNetPropagator:
         return enlarge_boxes(boxes, self._config.box_enlargement, image_size)
 
 
-def _in_frame(features: FrameFeatures, boxes: Tensor) -> tuple[Tensor, Tensor]:
-    """Boxes (R, 4) where the features lie, and the rows (R,) of their frame, the only one."""
-    boxes = boxes.to(features.coarse.device)
-    return boxes, torch.zeros(len(boxes), dtype=torch.long, device=boxes.device)
-
-
 def _sides(boxes: Tensor) -> Tensor:
     """(R, 4) -> (R,): the shorter sides."""
     return (boxes[:, 2:] - boxes[:, :2]).amin(dim=1)
@@ -352,11 +318,6 @@ def _joined(parts: Sequence[Tensor | None]) -> Tensor | None:
     """All of ``parts``, or none of them."""
     found = [part for part in parts if part is not None]
     return torch.cat(found) if found else None
-
-
-def _roi(network: DyeNet, features: FrameFeatures, boxes: Tensor) -> Tensor:
-    """RoI features of boxes in one frame."""
-    return network.roi_features(features, *_in_frame(features, boxes))
 
 
 def main_parts(

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import torch
 from torch import Tensor
 
 from dyenet.structures.features import TemplateFeatures
@@ -41,6 +42,15 @@ class Candidates:
 
     def __len__(self) -> int:
         return self.boxes.shape[0]
+
+    @staticmethod
+    def cat(parts: Sequence[Candidates]) -> Candidates:
+        """All of them, in order."""
+        return Candidates(
+            torch.cat([p.boxes for p in parts]),
+            torch.cat([p.objectness for p in parts]),
+            torch.cat([p.embeddings for p in parts]),
+        )
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from torchvision.ops import box_iou
 
 from dyenet.errors import ConfigError
 from dyenet.inference.config import PropagationConfig, RetrievalConfig
-from dyenet.inference.dyenet_adapter import DyeNetPropagator, DyeNetRetriever, main_parts
+from dyenet.inference.dyenet_adapter import DyeNetPropagator, main_parts
+from dyenet.inference.dyenet_retriever import DyeNetRetriever
 from dyenet.inference.features import FeatureStore
 from dyenet.models.pixel_matching import PixelMatching
 from dyenet.structures import ArrayVideo, MaskPatches, StartingPoint, Template
@@ -59,6 +61,35 @@ def test_candidates_are_computed_once_and_embedded_in_batches_of_any_size(tiny_m
     assert torch.allclose(found.embeddings, whole.embeddings, atol=1e-5)
     assert torch.allclose(retriever.embed(2, found.boxes[1:2]), found.embeddings[1:2], atol=1e-5)
     assert features.trunk_runs == 1
+
+
+def test_matched_boxes_are_candidates_behind_the_proposals_and_follow_the_given_masks(tiny_model, video):
+    features = features_of(tiny_model, video)
+    config = RetrievalConfig(max_proposals=4)
+    proposals = DyeNetRetriever(tiny_model.network, features, config).candidates(1)
+    given = [torch.tensor([[8.0, 8.0, 40.0, 40.0]])]
+    retriever = DyeNetRetriever(tiny_model.network, features, config, lambda frame: given[0])
+    found = retriever.candidates(1)
+    assert torch.equal(found.boxes, torch.cat([proposals.boxes, given[0]]))
+    assert torch.allclose(found.embeddings[-1:], retriever.embed(1, given[0]))
+    given[0] = torch.zeros(0, 4)  # as after other masks were given
+    assert torch.equal(retriever.candidates(1).boxes, proposals.boxes)
+
+
+def test_a_given_mask_matches_its_own_box_in_its_frame(tiny_model):
+    """Each of two objects is a texture of its own in grey; of one only the first given mask is looked for."""
+    rng = np.random.default_rng(1)
+    frames = np.full((3, HEIGHT, WIDTH, 3), 128, np.uint8)
+    frames[:, 16:40, 16:40] = rng.integers(0, 80, (24, 24, 3))
+    frames[:, 24:56, 56:88] = rng.integers(176, 256, (32, 32, 3))
+    net = propagator(tiny_model, ArrayVideo(frames))
+    size, boxes = tiny_model.network.mask_size, [[16.0, 16.0, 40.0, 40.0], [56.0, 24.0, 88.0, 56.0]]
+    net.meet([starting_point(1, 0, boxes[0], size), starting_point(1, 2, boxes[1], size)])
+    assert net.matched_boxes(1, count=2) is net.matched_boxes(1, count=2)
+    assert box_iou(net.matched_boxes(1, count=1), torch.tensor(boxes[:1])).item() > 0.5
+    net.meet([starting_point(1, 0, boxes[0], size), starting_point(2, 0, boxes[1], size)])
+    found = net.matched_boxes(1, count=1)
+    assert (box_iou(found, torch.tensor(boxes)).diagonal() > 0.5).all()
 
 
 def test_no_boxes_give_no_embeddings(tiny_model, video):

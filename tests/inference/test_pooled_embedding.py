@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from dyenet.inference.config import RetrievalConfig
-from dyenet.inference.dyenet_adapter import DyeNetRetriever
+from dyenet.inference.dyenet_retriever import DyeNetRetriever
 from dyenet.inference.features import FeatureStore
 from dyenet.inference.pooled_embedding import RIDGE, PooledEmbedding
 from dyenet.structures import ArrayVideo, FrameFeatures, MaskPatches

@@ -123,7 +123,11 @@ def test_a_smaller_working_size_gives_labels_at_the_full_size(tiny_model, config
 @pytest.mark.parametrize(
     ("object_size", "max_zoom", "width"),
     [
-        (21.0, 2.0, 84),  # the smaller of the objects has 20 pixels a side of 80, 14 of 56; larger than the video
+        (
+            21.0,
+            2.0,
+            84,
+        ),  # the smaller of the objects has 20 pixels a side of 80, 14 of 56; larger than the video
         (40.0, 2.0, 112),
         (5.0, 2.0, 56),  # never smaller than max_size says
     ],
@@ -135,7 +139,9 @@ def test_frames_are_larger_for_small_objects(tiny_model, config, object_size, ma
     with VideoSession(tiny_model, clip(), config=config) as session:
         session.add_object(1, large)
         session.add_object(2, small)
-        session.add_object(2, small & (np.arange(WIDTH) < 15), frame=2)  # what shows of it there does not count
+        session.add_object(
+            2, small & (np.arange(WIDTH) < 15), frame=2
+        )  # what shows of it there does not count
         result = session.run()
     assert result.working_size[1] == width
     assert (result.labels(0) == 2 * small + large).all()

@@ -1,0 +1,52 @@
+"""Boxes where a frame looks like a given mask, which the RPN knows nothing of. Not in the papers."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torchvision.ops import nms
+
+SCALES = (0.7, 1.0, 1.4)
+"""Sides of the object beside those of its given mask."""
+LARGEST = 24
+"""Cells a side of the mask that is laid over the frame; the frame's cells are averaged to that."""
+NMS_IOU = 0.4
+"""So that the same place at two scales counts once."""
+
+
+def matched_boxes(
+    log_odds: Tensor, mask: Tensor, extent: Tensor, box: Tensor, *, stride: int, count: int
+) -> Tensor:
+    """At most ``count`` boxes (M, 4), the best first, in pixels of the frame and maybe beyond its sides.
+
+    ``log_odds`` (H, W): of each cell of the frame, ``stride`` pixels apart, that it is the object's. ``mask`` (m, m) in
+    [0, 1] fills the box ``extent`` (4,), and ``box`` (4,) is tight around the object in it. The mask is laid over every
+    place at each of ``SCALES``; a place is as good as the mean probability inside the mask exceeds that beside it,
+    and those that are best in their neighbourhood give the boxes.
+    """
+    probabilities = log_odds.float().sigmoid()[None, None]
+    offset = (box.reshape(2, 2).mean(0) - extent.reshape(2, 2).mean(0)).to(log_odds.device)
+    half = ((box[2:] - box[:2]) / 2).to(log_odds.device)
+    boxes, scores = [torch.zeros(0, 4, device=log_odds.device)], [torch.zeros(0, device=log_odds.device)]
+    for scale in SCALES:
+        sides = ((extent[2:] - extent[:2]) * scale / stride).tolist()  # in cells
+        step = max(1, math.ceil(max(sides) / LARGEST))
+        coarser = F.avg_pool2d(probabilities, step, ceil_mode=True)
+        width, height = (max(1, round(side / step)) // 2 * 2 + 1 for side in sides)
+        shape = F.interpolate(
+            mask.float()[None, None], size=(height, width), mode="bilinear", antialias=True
+        ).clamp(1e-3, 1 - 1e-3)
+        kernel = shape / shape.sum() - (1 - shape) / (1 - shape).sum()
+        score = F.conv2d(coarser, kernel.to(coarser), padding=(height // 2, width // 2))
+        best = (score == F.max_pool2d(score, 5, stride=1, padding=2)) & (score > 0)
+        rows, columns = best[0, 0].nonzero(as_tuple=True)
+        # cell k is centred on pixel k stride, and one of the averaged ones amid those that it is made of
+        places = torch.stack([columns, rows], dim=1) * step + (step - 1) / 2
+        centres = places * stride + offset * scale
+        boxes.append(torch.cat([centres - half * scale, centres + half * scale], dim=1))
+        scores.append(score[0, 0, rows, columns])
+    found = torch.cat(boxes)
+    return found[nms(found, torch.cat(scores), NMS_IOU)[:count]]
