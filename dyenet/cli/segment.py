@@ -76,8 +76,8 @@ def segment(
         typer.Option(
             min=32,
             metavar="PIXELS",
-            help="Work on frames shrunk to this longer side; masks still come out at full size.",
-            show_default="the model's own; small: 640",
+            help="Work on frames of at most this longer side; masks still come out at full size.",
+            show_default="the model's own; small: 640, and up to twice that for small objects",
         ),
     ] = None,
     online: Annotated[
@@ -107,7 +107,8 @@ def segment(
     frames = open_video(video)
     given = read_given_masks(masks, frames)
     settings = [f"inference.schedule={schedule}"] if schedule is not None else []
-    settings += [f"inference.max_size={max_size}"] if max_size is not None else []
+    if max_size is not None:
+        settings += [f"inference.max_size={max_size}", "inference.max_zoom=1.0"]
     settings += set_ or []
     loaded = load_model(model, device=device, dtype=dtype, overrides=settings, fuse=not online)
     tuned = tune(loaded, frames, given, online_iterations) if online else None
@@ -203,6 +204,7 @@ def run_report(
         "masks": str(masks),
         "frames": len(frames),
         "size": [width, height],
+        "working_size": [result.working_size[1], result.working_size[0]],
         "objects": sorted(result.tubes),
         "model": {
             "name": model.name,

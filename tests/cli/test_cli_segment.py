@@ -97,7 +97,7 @@ def test_checkpointed_schedule_and_smaller_frames(done, tmp_path):
     )
     report = json.loads((tmp_path / "out" / "run.json").read_text())
     assert report["schedule"] == "checkpointed"
-    assert report["config"]["inference"]["max_size"] == 48
+    assert report["config"]["inference"]["max_size"] == max(report["working_size"]) == 48
     assert {"propagate", "retrieve"} <= set(report["seconds"])
     with Image.open(tmp_path / "out" / "rounds.png") as image:
         assert min(image.size) > 100

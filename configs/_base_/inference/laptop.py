@@ -1,10 +1,12 @@
-# For a laptop: frames are worked on at 640 pixels (masks come out at the video's size).
+# For a laptop: frames are worked on at 640 pixels, or more where objects are small (masks come out at the video's size).
 inference = dict(
     schedule="iterative",
     max_size=640,
+    max_zoom=2.0,
     retrieval=dict(  # chosen on composites
         similarity_threshold=0.55,
         max_proposals=12,
+        matched_boxes=3,
         frame_step=3,
         embedding="pooled",
     ),
@@ -19,5 +21,5 @@ inference = dict(
     verification=dict(min_share=0.6),
     # The tube may be what is wrong; chosen on devval, the next on composites of training sequences too.
     linking=dict(max_contradicting_fraction=0.5, shared_frames="similar"),
-    flow=dict(type="DISFlow", preset="medium"),
+    flow=dict(type="DISFlow", preset="medium", max_size=854),
 )
