@@ -10,7 +10,7 @@ import torch
 
 from dyenet.errors import ConfigError
 from dyenet.inference.config import InferenceConfig
-from dyenet.inference.dyenet_adapter import DyeNetPropagator
+from dyenet.inference.dyenet_propagator import DyeNetPropagator
 from dyenet.inference.dyenet_retriever import DyeNetRetriever
 from dyenet.inference.features import FeatureStore
 from dyenet.inference.loading import Model

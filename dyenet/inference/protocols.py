@@ -1,7 +1,7 @@
 """The two protocols through which every schedule talks to a network, and nothing else of it.
 
-DyeNet's heads (``inference/dyenet_adapter.py``), the VS-ReID two-stream network with a Faster R-CNN and the
-MSK baseline all implement them, so each runs under either schedule.
+DyeNet's heads (``inference/dyenet_retriever.py``, ``inference/dyenet_propagator.py``), the VS-ReID two-stream network
+with a Faster R-CNN and the MSK baseline all implement them, so each runs under either schedule.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-# For a laptop: frames are worked on at 640 pixels, or more where objects are small (masks come out at the video's size).
+# For a laptop: frames are worked on at 640 pixels, up to twice that where objects are small (masks come out at the
+# video's size).
 inference = dict(
     schedule="iterative",
     max_size=640,

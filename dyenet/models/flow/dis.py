@@ -52,9 +52,7 @@ class DISFlow:
     as long. ``max_size``: larger pictures are shrunk to this longer side, in pixels, and ``scale`` is of that.
     """
 
-    def __init__(
-        self, *, preset: Preset = "medium", scale: float = 1.0, max_size: int | None = None
-    ) -> None:
+    def __init__(self, *, preset: Preset = "medium", scale: float = 1.0, max_size: int | None = None) -> None:
         if preset not in get_args(Preset):
             raise ConfigError(
                 f"flow.preset is {preset!r}; it may be {', '.join(map(repr, get_args(Preset)))}"

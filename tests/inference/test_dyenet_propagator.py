@@ -6,9 +6,8 @@ import torch
 from torchvision.ops import box_iou
 
 from dyenet.errors import ConfigError
-from dyenet.inference.config import PropagationConfig, RetrievalConfig
-from dyenet.inference.dyenet_adapter import DyeNetPropagator, main_parts
-from dyenet.inference.dyenet_retriever import DyeNetRetriever
+from dyenet.inference.config import PropagationConfig
+from dyenet.inference.dyenet_propagator import DyeNetPropagator, main_parts
 from dyenet.inference.features import FeatureStore
 from dyenet.models.pixel_matching import PixelMatching
 from dyenet.structures import ArrayVideo, MaskPatches, StartingPoint, Template
@@ -49,33 +48,6 @@ def starting_point(object_id, frame, box, size) -> StartingPoint:
     return StartingPoint(object_id, frame, MaskPatches(torch.tensor([box]), torch.ones(1, size, size)))
 
 
-def test_candidates_are_computed_once_and_embedded_in_batches_of_any_size(tiny_model, video):
-    features = features_of(tiny_model, video)
-    whole = DyeNetRetriever(tiny_model.network, features, RetrievalConfig(max_proposals=7)).candidates(2)
-    retriever = DyeNetRetriever(tiny_model.network, features, RetrievalConfig(max_proposals=7, embed_batch=3))
-    found = retriever.candidates(2)
-    assert retriever.candidates(2) is found
-    assert 0 < len(found) <= 7
-    assert found.embeddings.shape == (len(found), 256)
-    assert torch.allclose(found.embeddings.norm(dim=1), torch.ones(len(found)), atol=1e-5)
-    assert torch.allclose(found.embeddings, whole.embeddings, atol=1e-5)
-    assert torch.allclose(retriever.embed(2, found.boxes[1:2]), found.embeddings[1:2], atol=1e-5)
-    assert features.trunk_runs == 1
-
-
-def test_matched_boxes_are_candidates_behind_the_proposals_and_follow_the_given_masks(tiny_model, video):
-    features = features_of(tiny_model, video)
-    config = RetrievalConfig(max_proposals=4)
-    proposals = DyeNetRetriever(tiny_model.network, features, config).candidates(1)
-    given = [torch.tensor([[8.0, 8.0, 40.0, 40.0]])]
-    retriever = DyeNetRetriever(tiny_model.network, features, config, lambda frame: given[0])
-    found = retriever.candidates(1)
-    assert torch.equal(found.boxes, torch.cat([proposals.boxes, given[0]]))
-    assert torch.allclose(found.embeddings[-1:], retriever.embed(1, given[0]))
-    given[0] = torch.zeros(0, 4)  # as after other masks were given
-    assert torch.equal(retriever.candidates(1).boxes, proposals.boxes)
-
-
 def test_a_given_mask_matches_its_own_box_in_its_frame(tiny_model):
     """Each of two objects is a texture of its own in grey; of one only the first given mask is looked for."""
     rng = np.random.default_rng(1)
@@ -90,11 +62,6 @@ def test_a_given_mask_matches_its_own_box_in_its_frame(tiny_model):
     net.meet([starting_point(1, 0, boxes[0], size), starting_point(2, 0, boxes[1], size)])
     found = net.matched_boxes(1, count=1)
     assert (box_iou(found, torch.tensor(boxes)).diagonal() > 0.5).all()
-
-
-def test_no_boxes_give_no_embeddings(tiny_model, video):
-    retriever = DyeNetRetriever(tiny_model.network, features_of(tiny_model, video), RetrievalConfig())
-    assert retriever.embed(0, torch.zeros(0, 4)).shape == (0, 256)
 
 
 def test_a_step_looks_where_the_flow_says_in_a_box_enlarged_by_the_config(tiny_model, video):
