@@ -16,7 +16,7 @@ from torch import Tensor
 
 from dyenet.inference.config import PropagationConfig
 from dyenet.inference.features import FeatureStore
-from dyenet.inference.matched_boxes import matched_boxes
+from dyenet.inference.matched_boxes import averaging, matched_boxes
 from dyenet.inference.rois import in_frame, roi_of
 from dyenet.inference.stopwatch import Stopwatch
 from dyenet.models.dyenet import DyeNet
@@ -65,29 +65,30 @@ class DyeNetPropagator:
         """(M, 4): where a frame looks like the first given mask of each object, at most ``count`` boxes of each."""
         if (frame, count) not in self._boxes:
             features = self._features.get(frame)
-            height, width = features.image_size
             first = {key[0]: self._given[key] for key in sorted(self._given, reverse=True)}
-            found = [torch.zeros(0, 4)]
-            for _, point in sorted(first.items()):
-                template, _ = self._template(point)
-                log_odds = self._network.match(features.coarse, template)
-                assert log_odds is not None
-                box = point.patch.tight_boxes().float()
-                extent = self._enlarged(box, self._features.get(point.frame).image_size)
-                found.append(
-                    matched_boxes(
-                        log_odds[0],
-                        template.cells[0, -1],
-                        extent[0],
-                        box[0],
-                        stride=self._network.stride,
-                        count=count,
-                    ).cpu()
-                )
+            found = [self._boxes_like(point, features, count) for _, point in sorted(first.items())]
+            height, width = features.image_size
             limit = torch.tensor([width, height, width, height])
             boxes = torch.minimum(torch.cat(found).clamp(min=0), limit)
             self._boxes[frame, count] = boxes[_sides(boxes) >= self._network.stride]
         return self._boxes[frame, count]
+
+    def _boxes_like(self, point: StartingPoint, features: FrameFeatures, count: int) -> Tensor:
+        box = point.patch.tight_boxes().float()
+        extent = self._enlarged(box, features.image_size)[0]
+        step, stride = averaging(extent, self._network.stride), self._network.stride
+        template, _ = self._template(point)
+        log_odds = self._network.match(F.avg_pool2d(features.coarse, step, ceil_mode=True), template)
+        assert log_odds is not None
+        return matched_boxes(
+            log_odds[0],
+            template.cells[0, -1],
+            extent,
+            box[0],
+            stride=step * stride,
+            first=(step - 1) / 2 * stride,  # cell k of the features is centred on pixel k stride
+            count=count,
+        ).cpu()
 
     @torch.no_grad()
     def begin(self, starting_points: Sequence[StartingPoint]) -> PropagationState:

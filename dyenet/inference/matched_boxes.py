@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -11,41 +9,44 @@ from torchvision.ops import nms
 
 SCALES = (0.7, 1.0, 1.4)
 """Sides of the object beside those of its given mask."""
-LARGEST = 24
-"""Cells a side of the mask that is laid over the frame; the frame's cells are averaged to that."""
+CELLS = 12
+"""That a mask has at least along its longer side; more say no more, and take longer."""
 NMS_IOU = 0.4
 """So that the same place at two scales counts once."""
 
 
+def averaging(extent: Tensor, stride: int) -> int:
+    """How many cells a side, ``stride`` pixels apart, may be averaged to one to look for what fills ``extent`` (4,)."""
+    side = (extent[2:] - extent[:2]).max().item()
+    return max(1, int(side / stride / CELLS))
+
+
 def matched_boxes(
-    log_odds: Tensor, mask: Tensor, extent: Tensor, box: Tensor, *, stride: int, count: int
+    log_odds: Tensor, mask: Tensor, extent: Tensor, box: Tensor, *, stride: int, first: float, count: int
 ) -> Tensor:
     """At most ``count`` boxes (M, 4), the best first, in pixels of the frame and maybe beyond its sides.
 
-    ``log_odds`` (H, W): of each cell of the frame, ``stride`` pixels apart, that it is the object's. ``mask`` (m, m) in
-    [0, 1] fills the box ``extent`` (4,), and ``box`` (4,) is tight around the object in it. The mask is laid over every
-    place at each of ``SCALES``; a place is as good as the mean probability inside the mask exceeds that beside it,
-    and those that are best in their neighbourhood give the boxes.
+    ``log_odds`` (H, W): of each cell of the frame that it is the object's; they are ``stride`` pixels apart, and the
+    first is centred on the pixel (``first``, ``first``). ``mask`` (m, m) in [0, 1] fills the box ``extent`` (4,), and
+    ``box`` (4,) is tight around the object in it. The mask is laid over every place at each of ``SCALES``; a place is
+    as good as the mean probability inside the mask exceeds that beside it, and those that are best in their
+    neighbourhood give the boxes.
     """
     probabilities = log_odds.float().sigmoid()[None, None]
-    offset = (box.reshape(2, 2).mean(0) - extent.reshape(2, 2).mean(0)).to(log_odds.device)
-    half = ((box[2:] - box[:2]) / 2).to(log_odds.device)
-    boxes, scores = [torch.zeros(0, 4, device=log_odds.device)], [torch.zeros(0, device=log_odds.device)]
+    extent, box, mask = (x.to(probabilities) for x in (extent, box, mask))
+    offset = box.reshape(2, 2).mean(0) - extent.reshape(2, 2).mean(0)
+    half = (box[2:] - box[:2]) / 2
+    boxes, scores = [], []
     for scale in SCALES:
         sides = ((extent[2:] - extent[:2]) * scale / stride).tolist()  # in cells
-        step = max(1, math.ceil(max(sides) / LARGEST))
-        coarser = F.avg_pool2d(probabilities, step, ceil_mode=True)
-        width, height = (max(1, round(side / step)) // 2 * 2 + 1 for side in sides)
-        shape = F.interpolate(
-            mask.float()[None, None], size=(height, width), mode="bilinear", antialias=True
-        ).clamp(1e-3, 1 - 1e-3)
+        width, height = (max(1, round(side)) // 2 * 2 + 1 for side in sides)
+        shape = F.interpolate(mask[None, None], size=(height, width), mode="bilinear", antialias=True)
+        shape = shape.clamp(1e-3, 1 - 1e-3)
         kernel = shape / shape.sum() - (1 - shape) / (1 - shape).sum()
-        score = F.conv2d(coarser, kernel.to(coarser), padding=(height // 2, width // 2))
+        score = F.conv2d(probabilities, kernel, padding=(height // 2, width // 2))
         best = (score == F.max_pool2d(score, 5, stride=1, padding=2)) & (score > 0)
         rows, columns = best[0, 0].nonzero(as_tuple=True)
-        # cell k is centred on pixel k stride, and one of the averaged ones amid those that it is made of
-        places = torch.stack([columns, rows], dim=1) * step + (step - 1) / 2
-        centres = places * stride + offset * scale
+        centres = torch.stack([columns, rows], dim=1) * stride + first + offset * scale
         boxes.append(torch.cat([centres - half * scale, centres + half * scale], dim=1))
         scores.append(score[0, 0, rows, columns])
     found = torch.cat(boxes)

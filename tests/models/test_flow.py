@@ -66,16 +66,6 @@ def test_flow_of_shrunk_pictures_is_in_pixels_of_the_full_ones(video):
     assert np.abs(np.median(flow[:, 16:-16, 16:-16].reshape(2, -1), axis=1) - SHIFT).max() < 0.5
 
 
-def test_dis_looks_at_pictures_of_at_most_its_size(video):
-    whole, half = DISFlow().estimate(video, 0, 1), torch.from_numpy(dis_flow(video[0], video[1], scale=0.5))
-    side = max(video.size)
-    assert torch.equal(DISFlow(max_size=side).estimate(video, 0, 1), whole)
-    assert torch.equal(DISFlow(max_size=side // 2).estimate(video, 0, 1), half)
-    assert torch.equal(DISFlow(max_size=side, scale=0.5).estimate(video, 0, 1), half)
-    with pytest.raises(ConfigError, match="max_size"):
-        DISFlow(max_size=8)
-
-
 def test_dis_takes_pictures_smaller_than_its_patches():
     flow = dis_flow(np.zeros((5, 9, 3), np.uint8), np.zeros((5, 9, 3), np.uint8))
     assert flow.shape == (2, 5, 9)

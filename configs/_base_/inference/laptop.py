@@ -22,5 +22,5 @@ inference = dict(
     verification=dict(min_share=0.6),
     # The tube may be what is wrong; chosen on devval, the next on composites of training sequences too.
     linking=dict(max_contradicting_fraction=0.5, shared_frames="similar"),
-    flow=dict(type="DISFlow", preset="medium", max_size=854),
+    flow=dict(type="DISFlow", preset="medium"),
 )

@@ -49,10 +49,10 @@ def dis_flow(
 @FLOWS.register_module()
 class DISFlow:
     """OpenCV's DIS. ``preset`` "medium" is its most exact; "ultrafast" takes a seventh of its time, "finest" six times
-    as long. ``max_size``: larger pictures are shrunk to this longer side, in pixels, and ``scale`` is of that.
+    as long.
     """
 
-    def __init__(self, *, preset: Preset = "medium", scale: float = 1.0, max_size: int | None = None) -> None:
+    def __init__(self, *, preset: Preset = "medium", scale: float = 1.0) -> None:
         if preset not in get_args(Preset):
             raise ConfigError(
                 f"flow.preset is {preset!r}; it may be {', '.join(map(repr, get_args(Preset)))}"
@@ -60,12 +60,8 @@ class DISFlow:
         if not 0 < scale <= 1:
             raise ConfigError(f"flow.scale is {scale}; it must be above 0 and at most 1")
         self.preset: Preset = preset
-        if max_size is not None and max_size < SMALLEST_SIDE:
-            raise ConfigError(f"flow.max_size is {max_size}; it must be at least {SMALLEST_SIDE}, or None")
-        self.scale, self.max_size = scale, max_size
+        self.scale = scale
 
     def estimate(self, video: Video, source: int, target: int) -> Tensor:
         """F_{source->target}: (2, H, W) float32."""
-        largest = max(video.size)
-        scale = self.scale * min(1.0, (self.max_size or largest) / largest)
-        return torch.from_numpy(dis_flow(video[source], video[target], self.preset, scale=scale))
+        return torch.from_numpy(dis_flow(video[source], video[target], self.preset, scale=self.scale))
