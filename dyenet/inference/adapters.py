@@ -56,9 +56,7 @@ def build_adapters(model: Model, video: Video, config: InferenceConfig, stopwatc
         stopwatch=stopwatch,
     )
     propagator = DyeNetPropagator(network, features, _flow(video, config), config.propagation, stopwatch)
-    count = config.retrieval.matched_boxes
-    if count and network.pixel_matching is None:
-        raise ConfigError("inference.retrieval.matched_boxes needs model.pixel_matching; set it to 0")
+    count = 0 if network.pixel_matching is None else config.retrieval.matched_boxes
     matched_boxes = partial(propagator.matched_boxes, count=count) if count else None
     return Adapters(
         propagator,

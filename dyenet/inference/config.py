@@ -27,7 +27,7 @@ class RetrievalConfig:
       frame. The paper's M is 100; the embedding of proposals is what costs most, and an object that returns
       shows itself for more than one frame.
     * ``matched_boxes``: so many boxes of each object are candidates of a frame beside the proposals: about as large as
-      its given mask, and where pixel matching says that it is (``matched_boxes.py``).
+      its given mask, and where pixel matching, if the network has it, says that it is (``matched_boxes.py``).
     * ``embedding``: of the Re-ID network, or ``PooledEmbedding``.
     * ``embed_batch``: boxes that go through the Re-ID head at once; bounds its memory.
     """

@@ -169,11 +169,8 @@ class VideoSession:
         areas: dict[int, int] = {}  # of every object the largest mask
         for (_, object_id), mask in self._given.items():
             areas[object_id] = max(areas.get(object_id, 0), int(mask.sum()))
-        side = (
-            min(areas.values()) ** 0.5
-            * resized(self.video, self.config.max_size).size[1]
-            / self.video.size[1]
-        )
+        width = resized(self.video, self.config.max_size).size[1]
+        side = min(areas.values()) ** 0.5 * width / self.video.size[1]
         return min(max(self.config.object_size / side, 1.0), self.config.max_zoom)
 
     def _patch(self, mask: Mask, size: int) -> MaskPatches:
