@@ -23,4 +23,5 @@ inference = dict(
     # The tube may be what is wrong; chosen on devval, the next on composites of training sequences too.
     linking=dict(max_contradicting_fraction=0.5, shared_frames="similar"),
     flow=dict(type="DISFlow", preset="medium"),
+    flow_memory_mb=256,  # as many flows of the largest frames as 64 of the others
 )
