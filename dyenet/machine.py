@@ -11,7 +11,7 @@ CPU_INFO = Path("/proc/cpuinfo")
 
 def is_fast_at_bfloat16(device: torch.device) -> bool:
     """Whether bf16 beats float32 on ``device``: a GPU by its word, a CPU with AMX, or AMD's with AVX512-BF16 (Intel's
-    without AMX have the same instructions, and take half as long again as in float32); elsewhere it is emulated.
+    without AMX have the same instructions, and take 1.4 times as long as in float32); elsewhere it is emulated.
     """
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)

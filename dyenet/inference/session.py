@@ -31,7 +31,8 @@ class VideoSession:
     """Segments one video; the model keeps nothing of it, so sessions may be interleaved.
 
     Add masks of one or more frames, then ``run``. Masks may be added and objects removed after a run, and the
-    next run reuses the features and candidates of the frames. ``config`` replaces the model's inference config.
+    next run reuses the features and candidates of the frames, unless a smaller or larger smallest object changes
+    the size that they are worked on. ``config`` replaces the model's inference config.
     """
 
     def __init__(

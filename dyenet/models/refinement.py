@@ -78,5 +78,5 @@ class MaskRefinement(nn.Module):
 
 
 def _channels_last(x: Tensor) -> Tensor:
-    """Of few channels and many cells: so its convolutions take half the time on a CPU."""
+    """Of few channels and many cells: so all of it takes a fifth less time on a CPU."""
     return x.contiguous(memory_format=torch.channels_last)

@@ -1,5 +1,5 @@
 """RoIAlign of the trunk's maps and of frames; on a CPU as two matrix products per RoI, since torchvision's kernel is
-slow there: on one core, for 64 channels and 56×56 cells, half to a third as fast.
+slow there: on one core, for 64 channels and 56×56 cells, half as fast.
 """
 
 from __future__ import annotations
