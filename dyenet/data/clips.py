@@ -140,20 +140,30 @@ class VideoClips(ClipDataset):
     """Clips of a DAVIS 2016 or 2017 tree: ``num_frames`` frames of one sequence, 1..``max_step`` apart, forwards
     or backwards in time, under one random crop, flip and change of colour; flow by DIS on the result (reading D21).
 
+    ``distant_first``: the share of clips whose first frame is any frame of the sequence, for templates that are as old
+    as those at test time; flow from it means nothing then, see ``RecurrenceConfig.template_frame``.
     Identities: one per object of every sequence of the split.
     """
 
-    def __init__(self, *, root: str, split: str = "train", max_step: int = 3, **common: Any) -> None:
+    def __init__(
+        self,
+        *,
+        root: str,
+        split: str = "train",
+        max_step: int = 3,
+        distant_first: float = 0.0,
+        **common: Any,
+    ) -> None:
         super().__init__(**common)
         self.videos = find_videos(root, split)
-        self.max_step = max_step
+        self.max_step, self.distant_first = max_step, distant_first
         self.offsets = np.cumsum([0, *(v.num_objects for v in self.videos)])
         self.identity_names = [n for v in self.videos for n in v.identity_names()]
 
     def draw(self, rng: Generator) -> Clip:
         which = int(rng.integers(len(self.videos)))
         video = self.videos[which]
-        at = random_times(rng, len(video.images), self.num_frames, self.max_step)
+        at = random_times(rng, len(video.images), self.num_frames, self.max_step, self.distant_first)
         frames = np.stack([read_picture(video.images[i]) for i in at])
         masks = np.stack([video.mask(i) for i in at])
         if frames.shape[:3] != masks.shape:
@@ -166,8 +176,11 @@ class VideoClips(ClipDataset):
         return make_clip(frames, masks, None, identities, [str(video.images[i]) for i in at])
 
 
-def random_times(rng: Generator, length: int, count: int, max_step: int) -> list[int]:
-    """``count`` frame indices of a video of ``length``, equally far apart, in either direction.
+def random_times(
+    rng: Generator, length: int, count: int, max_step: int, distant_first: float = 0.0
+) -> list[int]:
+    """``count`` frame indices of a video of ``length``, equally far apart, in either direction; in ``distant_first`` of
+    the cases the first is any frame in place of the one before the others.
 
     A video that is too short is played to and fro.
     """
@@ -177,7 +190,10 @@ def random_times(rng: Generator, length: int, count: int, max_step: int) -> list
     cycle = max(1, 2 * length - 2)
     steps = [(first + step * i) % cycle for i in range(count)]
     times = [min(i, cycle - i) if length > 1 else 0 for i in steps]
-    return times[::-1] if rng.random() < 0.5 else times
+    times = times[::-1] if rng.random() < 0.5 else times
+    if distant_first and rng.random() < distant_first:
+        times[0] = int(rng.integers(length))
+    return times
 
 
 @DATASETS.register_module()

@@ -36,7 +36,8 @@ class CompositeClips(ClipDataset):
     ``videos``: DAVIS trees as ``dict(root=..., split=...)``, whose sequences of one object serve as cut-outs and,
     with their object, as backgrounds; ``images``: roots as for ``ImageClips``, whose objects are cut out and bent;
     ``backgrounds``: folders of pictures without masks. Flow is exact (in all but ``estimated_flow`` of the clips)
-    where nothing in the clip is from a video, else DIS on the finished frames. Identities: one per sequence,
+    where nothing in the clip is from a video, else DIS on the finished frames. ``distant_first``: the share of
+    sequences that show any of their frames in the clip's first, as in ``VideoClips``. Identities: one per sequence,
     then one per object of every image.
     """
 
@@ -49,9 +50,11 @@ class CompositeClips(ClipDataset):
         max_objects: int = 4,
         max_step: int = 3,
         estimated_flow: float = 0.5,
+        distant_first: float = 0.0,
         **common: Any,
     ) -> None:
         super().__init__(**common)
+        self.distant_first = distant_first
         found = [v for block in videos for v in find_videos(block["root"], block["split"])]
         self.videos = [v for v in found if v.num_objects == 1]
         self.images = [i for root in images for i in find_images(root, skip_corrupt=self.skip_corrupt)]
@@ -114,7 +117,7 @@ class CompositeClips(ClipDataset):
         return cut, int(self.offsets[which]) + chosen[0], str(self.images[which].image)
 
     def _load(self, rng: Generator, video: AnnotatedVideo) -> CutOut:
-        at = random_times(rng, len(video.images), self.num_frames, self.max_step)
+        at = random_times(rng, len(video.images), self.num_frames, self.max_step, self.distant_first)
         mirror = slice(None, None, -1 if rng.random() < 0.5 else None)
         return CutOut(
             [np.ascontiguousarray(read_picture(video.images[i])[:, mirror]) for i in at],

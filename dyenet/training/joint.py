@@ -24,6 +24,7 @@ from dyenet.training.recurrence import (
     begin_from_found,
     begin_from_truth,
     unroll,
+    with_templates_of,
 )
 from dyenet.training.stage import Stage, keep_maps, mean_over_processes
 
@@ -188,33 +189,43 @@ class JointTraining(Stage):
 
     @torch.no_grad()
     def rollout(self, batch: ClipBatch) -> tuple[ClipBatch, RecurrentState | None]:
-        """``recurrence.rollout`` fewer frames of the batch, and how the recurrence arrives in the first of them."""
-        longest = self.recurrence.rollout
-        if batch.num_frames - longest < 2:
+        """``recurrence.rollout`` fewer frames of the batch, less the templates' own where they have one, and how the
+        recurrence arrives in the first of them; None if it begins there in the truth.
+        """
+        longest, lead = self.recurrence.rollout, int(self.recurrence.template_frame)
+        if batch.num_frames - lead - longest < 2:
             raise ConfigError(
                 f"model.recurrence.rollout={longest} leaves no step to learn from in clips of {batch.num_frames} frames"
+                + (", of which the first is the templates'" if lead else "")
             )
         steps = int(torch.randint(longest + 1, (), generator=batch.generators[0])) if longest else 0
-        rest = batch.window(steps, batch.num_frames - longest + steps)
-        if steps == 0:
+        begin = lead + steps
+        rest = batch.window(begin, batch.num_frames - longest + steps)
+        if begin == 0:
             return rest, None
         share = self.recurrence.found_starts
         if share and torch.rand((), generator=batch.generators[0]) < share:
-            return rest, self.found(batch, steps)
-        lead = batch.window(0, steps + 1)
-        features = self.network.extract_features(lead.images)
-        state = self.begin(lead, features)
-        if len(state.objects):
-            *_, (state, _) = unroll(self.network, self.recurrence, lead, features, state)
+            return rest, self.found(batch, begin)
+        way = batch.window(lead, begin + 1)
+        features = self.network.extract_features(way.images)
+        state = self.begin(way, features)
+        if lead:
+            state = with_templates_of(self.known(batch), state)
+        if len(state.objects) and steps:
+            *_, (state, _) = unroll(self.network, self.recurrence, way, features, state)
         return rest, state
+
+    def known(self, batch: ClipBatch) -> RecurrentState:
+        """The objects of frame 0, from their truth."""
+        first = batch.window(0, 1)
+        return self.begin(first, self.network.extract_features(first.images))
 
     @torch.no_grad()
     def found(self, batch: ClipBatch, frame: int) -> RecurrentState | None:
         """How the recurrence begins in ``frame`` with the masks found there of the objects of frame 0."""
-        first, there = batch.window(0, 1), batch.window(frame, frame + 1)
-        known = self.begin(first, self.network.extract_features(first.images))
+        there = batch.window(frame, frame + 1)
         features = self.network.extract_features(there.images)
-        return begin_from_found(self.network, self.recurrence, there, features, known)
+        return begin_from_found(self.network, self.recurrence, there, features, self.known(batch))
 
     def after_step(self) -> None:
         super().after_step()

@@ -30,6 +30,8 @@ class RecurrenceConfig:
     * ``found_starts``: this share of the batches starts not from the first frame's truth but, up to ``rollout``
       frames behind it, from masks that the mask network finds in boxes with sides moved by up to ``found_jitter``,
       as retrieval does: what Re-MP has to mend at test time. 0 is the paper's.
+    * ``template_frame``: the first frame of a clip gives the templates alone, and the recurrence begins in the second,
+      from its truth or from masks found there: for clips whose first frame is far from the others (``distant_first``).
     * ``soft_targets``: the truth, also of the starting mask, is the share of each cell that is the object's instead of
       0 or 1 (reading D20), which loses the edges within a cell.
     * ``dice_weight``: adds a soft Dice loss to the binary cross entropy; 0 is the paper's.
@@ -43,6 +45,7 @@ class RecurrenceConfig:
     rollout: int = 0
     found_starts: float = 0.0
     found_jitter: float = 0.35
+    template_frame: bool = False
     soft_targets: bool = False
     dice_weight: float = 0.0
 
@@ -91,6 +94,20 @@ def _among_rivals(network: DyeNet, template: TemplateFeatures, owners: Sequence[
             )
             for row, owner in zip(rows, owners, strict=True)
         ]
+    )
+
+
+def with_templates_of(known: RecurrentState, state: RecurrentState) -> RecurrentState:
+    """Those objects of ``state`` that ``known``, in another frame, has the templates of, with these."""
+    row = {k: i for i, k in enumerate(known.objects.tolist())}
+    both = [i for i, k in enumerate(state.objects.tolist()) if k in row]
+    template = known.template
+    return RecurrentState(
+        state.objects[both],
+        state.hidden[both],
+        state.masks[both],
+        state.boxes[both],
+        None if template is None else template[[row[k] for k in state.objects[both].tolist()]],
     )
 
 

@@ -17,7 +17,7 @@ from dyenet.data.clips import (
     random_times,
 )
 from dyenet.data.clips_composite import CompositeClips
-from dyenet.data.clips_files import save_sequence
+from dyenet.data.clips_files import read_picture, save_sequence
 from dyenet.data.clips_images import VIRTUAL_FRAMES, FirstFrameClips, ImageClips, span
 from dyenet.data.synthetic import generate_clip
 from dyenet.errors import ConfigError, InputError
@@ -160,6 +160,37 @@ def test_random_times():
     assert directions == {-1, 1}
     assert random_times(rng, 1, 4, 3) == [0, 0, 0, 0]
     assert sorted(set(random_times(rng, 2, 4, 3))) == [0, 1]
+
+
+def test_a_distant_first_frame_is_any_of_the_video_and_the_others_stay_a_run():
+    rng = np.random.default_rng(0)
+    far = [random_times(rng, 20, 4, 2, distant_first=0.5) for _ in range(200)]
+    gaps = [abs(times[0] - times[1]) for times in far]
+    assert all(len(set(np.diff(times[1:]))) == 1 and abs(times[1] - times[2]) <= 2 for times in far)
+    assert {times[0] for times in far} == set(range(20))
+    assert 0.25 < np.mean([gap > 2 for gap in gaps]) < 0.5  # some of the half lie near by chance
+    assert max(gaps) > 15
+
+
+@pytest.mark.parametrize("kind", ["video", "composite"])
+def test_the_first_frame_alone_is_distant(kind, data):
+    dataset = make(kind, data, distant_first=1.0, max_step=1)
+    video = dataset.videos[0]
+    pictures = [read_picture(path) for path in video.images]
+    firsts = set()
+    for seed in range(40):
+        if kind == "video":
+            clip = dataset[seed % 20]
+            shown = [int(Path(source).stem) for source in clip.sources]
+        else:
+            cut = dataset._load(np.random.default_rng(seed), video)
+            shown = [
+                next(k for k, p in enumerate(pictures) if any((q == p).all() for q in (seen, seen[:, ::-1])))
+                for seen in cut.pictures
+            ]
+        assert abs(shown[2] - shown[1]) == 1
+        firsts.add(shown[0] - shown[1])
+    assert max(map(abs, firsts)) > 2
 
 
 def test_clips_of_any_length_stay_on_their_objects_paths():

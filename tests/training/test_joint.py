@@ -263,6 +263,47 @@ def test_found_starts_have_masks_found_in_boxes_and_the_templates_of_the_first_f
     torch.testing.assert_close(state.template.cells, known.template.cells.detach())
 
 
+def test_with_a_template_frame_the_recurrence_begins_behind_it_with_its_templates():
+    stage = rolling(1, deform_start=False, jitter=0.0, template_frame=True)
+    batch = ClipBatch.collate(draw_clips(1, num_frames=5))
+    batch.flow[:, 0] = float("nan")  # from a distant frame: nobody may look at it
+    known = stage.known(batch)
+    way = batch.window(1, 5)
+    features = stage.network.extract_features(way.images)
+    begun = replace(stage.begin(way, features), template=known.template)
+    passed = [
+        begun,
+        next(state for state, _ in unroll(stage.network, stage.recurrence, way, features, begun)),
+    ]
+    seen = set()
+    for seed in range(8):
+        batch.generators[0].manual_seed(seed)
+        rest, state = stage.rollout(batch)
+        assert rest.num_frames == 3
+        steps = next(k for k in range(2) if torch.equal(rest.masks, batch.masks[:, 1 + k : 4 + k]))
+        seen.add(steps)
+        torch.testing.assert_close(state.masks, passed[steps].masks.detach())
+        torch.testing.assert_close(state.hidden, passed[steps].hidden.detach())
+        torch.testing.assert_close(state.template.cells, known.template.cells.detach())
+    assert seen == {0, 1}
+    assert stage(draw_clips(1, num_frames=5))["loss_remp"] > 0
+
+
+def test_objects_that_the_template_frame_does_not_show_are_left_out():
+    stage = rolling(0, deform_start=False, jitter=0.0, template_frame=True)
+    batch = ClipBatch.collate(draw_clips(1, num_frames=4))
+    assert len(batch.identities) > 1
+    areas = batch.areas.clone()
+    areas[0, 0] = 0  # the first object shows later alone
+    batch = replace(batch, areas=areas)
+    state = stage.rollout(batch)[1]
+    expected = [k for k in range(1, len(areas)) if areas[k, 0] >= 32 and areas[k, 1] >= 32]
+    assert state.objects.tolist() == expected
+    torch.testing.assert_close(state.template.cells, stage.known(batch).template.cells.detach())
+    nothing = replace(batch, areas=areas.index_fill(1, torch.tensor([0]), 0))
+    assert not len(stage.rollout(nothing)[1].objects)
+
+
 def test_objects_that_do_not_show_are_not_found():
     stage = rolling(2, found_starts=1.0)
     batch = ClipBatch.collate(draw_clips(1, num_frames=5))
@@ -274,3 +315,5 @@ def test_objects_that_do_not_show_are_not_found():
 def test_a_rollout_as_long_as_the_clip_is_refused():
     with pytest.raises(ConfigError, match="rollout=2 leaves no step"):
         rolling(2)(draw_clips(1, num_frames=3))
+    with pytest.raises(ConfigError, match="of which the first is the templates'"):
+        rolling(1, template_frame=True)(draw_clips(1, num_frames=3))

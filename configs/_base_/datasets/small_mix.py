@@ -16,6 +16,19 @@ many_objects = dict(  # in place of the mix: what the Re-ID networks are trained
     max_objects=3,
     length=1000000,
 )
+videos = dict(type="VideoClips", **davis, max_step=2)
+composites = dict(
+    type="CompositeClips",
+    videos=[davis],
+    images=photos,
+    backgrounds=[f"{data_root}/static/imagenette"],
+    max_objects=3,
+    max_step=2,
+)
+distant = [  # in place of all of it: clips whose first frame gives the templates alone
+    dict(distant_first=0.8, **videos),
+    dict(distant_first=0.8, **composites),
+]
 train_dataloader = dict(
     batch_size=2,
     num_workers=1,
@@ -26,15 +39,8 @@ train_dataloader = dict(
         common=dict(size=(224, 352), num_frames=8, length=1000000),
         weights=[0.4, 0.35, 0.1, 0.15],
         datasets=[
-            dict(type="VideoClips", **davis, max_step=2),
-            dict(
-                type="CompositeClips",
-                videos=[davis],
-                images=photos,
-                backgrounds=[f"{data_root}/static/imagenette"],
-                max_objects=3,
-                max_step=2,
-            ),
+            videos,
+            composites,
             dict(type="ImageClips", roots=photos),
             dict(type="SyntheticClips", photos=f"{data_root}/static/imagenette"),
         ],
