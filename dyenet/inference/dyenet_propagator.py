@@ -21,7 +21,7 @@ from dyenet.inference.rois import in_frame, roi_of
 from dyenet.inference.stopwatch import Stopwatch
 from dyenet.models.dyenet import DyeNet
 from dyenet.models.flow import FlowSource
-from dyenet.models.warping import photometric_errors, warp_hidden, warped_boxes
+from dyenet.models.warping import motion_contrast, photometric_errors, warp_hidden, warped_boxes
 from dyenet.structures import (
     KEPT_DTYPE,
     FrameFeatures,
@@ -119,7 +119,7 @@ class DyeNetPropagator:
         for row, pair in enumerate(zip(state.frames, targets, strict=True)):
             groups.setdefault(pair, []).append(row)
         order: list[int] = []
-        parts: list[tuple[Tensor, Tensor, Tensor, Tensor, Tensor | None, Tensor | None]] = []
+        parts: list[tuple[Tensor, Tensor, Tensor, Tensor, *tuple[Tensor | None, ...]]] = []
         for (source, target), rows in groups.items():
             boxes, found = self._locate(state.patches[rows], state.least_side[rows], source, target)
             if found:
@@ -132,9 +132,9 @@ class DyeNetPropagator:
         match = None if state.own_match is None else torch.zeros_like(state.own_match)
         if order:
             boxes, roi, hidden, masks = (torch.cat([part[i] for part in parts]) for i in range(4))  # type: ignore[misc]
-            fine, pixels = (_joined([part[i] for part in parts]) for i in (4, 5))
+            fine, pixels, contrast = (_joined([part[i] for part in parts]) for i in (4, 5, 6))
             template = None if state.template is None else state.template[order]
-            output = self._network.propagate(roi, hidden, masks, fine, pixels, template)
+            output = self._network.propagate(roi, hidden, masks, fine, pixels, template, contrast)
             new_boxes[order] = boxes.cpu()
             probabilities[order] = output.logits.float().sigmoid().cpu()
             memory[order] = output.hidden.to(memory.dtype)
@@ -277,9 +277,9 @@ class DyeNetPropagator:
 
     def _inputs(
         self, state: PropagationState, boxes: Tensor, source: int, target: int
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor | None, Tensor | None]:
-        """The RoIs, x_j, h_((j-1)->j), y_((j-1)->j), the finer x_j and the pixels with their errors, of rows that all
-        go from ``source`` to ``target``.
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor, *tuple[Tensor | None, ...]]:
+        """The RoIs, x_j, h_((j-1)->j), y_((j-1)->j), the finer x_j, the pixels with their errors and the contrast of
+        motion, of rows that all go from ``source`` to ``target``.
         """
         features = self._features.get(target)
         boxes, rows = in_frame(features, boxes)
@@ -293,7 +293,8 @@ class DyeNetPropagator:
         roi = self._network.roi_features(features, boxes, rows)
         fine = self._network.fine_roi_features(features, boxes, rows)
         pixels = self._network.pixels(features, boxes, rows, self._errors(features, source, target))
-        return boxes, roi, hidden, masks, fine, pixels
+        contrast = None if self._network.motion is None else motion_contrast(flow, boxes, masks.float())
+        return boxes, roi, hidden, masks, fine, pixels, contrast
 
     def _errors(self, features: FrameFeatures, source: int, target: int) -> Tensor | None:
         """The photometric errors (1, 1, H, W) of frame ``target``, with its ``features``, to what ``source`` shows."""

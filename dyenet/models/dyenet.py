@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dyenet.errors import ConfigError
+from dyenet.models.motion import MotionCue
 from dyenet.models.pixel_matching import PixelMatching, recent_weights, template_weights
 from dyenet.models.propagation_head import PropagationHead, PropagationOutput
 from dyenet.models.proposals import ProposalNetwork, Proposals
@@ -27,8 +28,8 @@ class DyeNet(nn.Module):
     """The parts are config blocks; channel counts are passed from the trunk to the heads.
 
     ``patch_size`` is m, the side of a RoI in cells (28 in the paper). ``pixel_matching``, a block of ``PixelMatching``,
-    is not in the paper: the masks of both heads then also hear where a RoI looks like a template of the object. Nor is
-    ``refinement``, a block of ``MaskRefinement``.
+    is not in the paper: the masks of both heads then also hear where a RoI looks like a template of the object. Nor are
+    ``refinement``, a block of ``MaskRefinement``, and ``motion``, which goes with it, a block of ``MotionCue``.
     """
 
     stride = 8
@@ -42,6 +43,7 @@ class DyeNet(nn.Module):
         propagation_head: dict[str, Any],
         pixel_matching: dict[str, Any] | None = None,
         refinement: dict[str, Any] | None = None,
+        motion: dict[str, Any] | None = None,
         patch_size: int = 28,
     ) -> None:
         super().__init__()
@@ -67,6 +69,20 @@ class DyeNet(nn.Module):
             raise ConfigError(
                 "model.refinement goes on from the finer output; set propagation_head.fine_scale=2"
             )
+        if motion is not None and self.refinement is None:
+            raise ConfigError("model.motion goes with model.refinement; set both or neither")
+        self.motion: MotionCue | None = (
+            None
+            if motion is None or self.refinement is None
+            else MODELS.build(
+                {
+                    "roi_channels": channels,
+                    "refined_channels": self.refinement.channels,
+                    "cells": patch_size,
+                    **motion,
+                }
+            )
+        )
         self.patch_size = patch_size
         self.mask_scale = self.propagation_head.fine_scale * (1 if refinement is None else SCALE)
         self.embedding_dim = self.reid_head.embedding_dim
@@ -189,9 +205,10 @@ class DyeNet(nn.Module):
         fine_roi: Tensor | None = None,
         pixels: Tensor | None = None,
         template: TemplateFeatures | None = None,
+        contrast: Tensor | None = None,
     ) -> PropagationOutput:
-        """One step of the recurrence (Eqs. 1 and 2): ``warped_mask`` (R, sm, sm); ``fine_roi``, ``pixels`` and what
-        ``template`` gave where the network has a use for them.
+        """One step of the recurrence (Eqs. 1 and 2): ``warped_mask`` (R, sm, sm); ``fine_roi``, ``pixels``, what
+        ``template`` gave and the motion ``contrast`` (R, sm, sm) where the network has a use for them.
         """
         matched = self.match(roi, template)
         if self.refinement is None:
@@ -201,6 +218,11 @@ class DyeNet(nn.Module):
         assert template is not None
         assert template.parts is not None
         coarser = F.avg_pool2d(warped_mask[:, None], SCALE)[:, 0]
+        motion = None
+        if self.motion is not None:
+            assert contrast is not None
+            heard, motion = self.motion(contrast.to(roi.dtype))
+            roi = roi + heard
         output: PropagationOutput = self.propagation_head(roi, warped_hidden, coarser, fine_roi, matched)
         logits = self.refinement(
             output.logits,
@@ -210,6 +232,7 @@ class DyeNet(nn.Module):
             template.parts,
             template.fine_rivals,
             template.fine_recent,
+            motion,
         )
         hidden = output.hidden
         if self.propagation_head.mask_channels:  # the mask that is carried is the refined one

@@ -32,6 +32,7 @@ class MaskRefinement(nn.Module):
 
     def __init__(self, *, fine_channels: int, channels: int = 32) -> None:
         super().__init__()
+        self.channels = channels
         self.lateral = nn.Conv2d(fine_channels, channels, 1)
         self.look = nn.Conv2d(4, channels, 3, padding=1)
         self.refine = nn.Sequential(
@@ -59,9 +60,11 @@ class MaskRefinement(nn.Module):
         parts: Tensor,
         rivals: Tensor | None = None,
         recent: Tensor | None = None,
+        motion: Tensor | None = None,
     ) -> Tensor:
         """(R, s, s) logits, (R, Cf, s, s), pixels and their photometric error (R, 4, 2s, 2s), probabilities (R, 2s, 2s)
-        and the ``parts``, ``rivals`` and ``recent`` ones that ``matching`` compares with -> (R, 2s, 2s) logits.
+        and the ``parts``, ``rivals`` and ``recent`` ones that ``matching`` compares with -> (R, 2s, 2s) logits. With
+        the pixels ``motion`` (R, channels, 2s, 2s) is heard.
         """
         size = pixels.shape[-2:]
         matched = self.matching(fine_roi, parts, rivals, recent).clamp(-SUREST, SUREST)[:, None]
@@ -69,7 +72,8 @@ class MaskRefinement(nn.Module):
         coarser = torch.cat([self.lateral(fine_roi), matched.to(fine_roi.dtype)], dim=1)
         masks = torch.cat([upsampled.sigmoid(), warped_mask[:, None].to(upsampled.dtype)], dim=1)
         coarser, pixels, masks = (_channels_last(x) for x in (coarser, pixels, masks.to(coarser.dtype)))
-        seen = [F.interpolate(coarser, size=size, mode="bilinear"), self.look(pixels), MASK_GAIN * masks]
+        looks = self.look(pixels) if motion is None else self.look(pixels) + motion
+        seen = [F.interpolate(coarser, size=size, mode="bilinear"), looks, MASK_GAIN * masks]
         features = self.refine(torch.cat(seen, dim=1))
         trust = self.trust(features).float().sigmoid()
         found = (upsampled + self.correction(features)).float()

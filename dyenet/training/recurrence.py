@@ -12,7 +12,7 @@ from torch import Tensor
 from torchvision.ops import box_iou
 
 from dyenet.models.dyenet import DyeNet
-from dyenet.models.warping import photometric_errors, warp_hidden, warped_boxes
+from dyenet.models.warping import motion_contrast, photometric_errors, warp_hidden, warped_boxes
 from dyenet.structures import FrameFeatures, MaskPatches, TemplateFeatures, cell_centres, enlarge_boxes
 from dyenet.training.batch import MIN_SIDE, ClipBatch, at_least, jitter_boxes
 
@@ -156,13 +156,15 @@ def unroll(
         boxes = _next_boxes(config, batch, owners, t, state, flow)
         rows = batch.frame_rows(objects, t)
         roi = network.roi_features(features, boxes, rows)
+        warped = warp_hidden(state.masks[:, None], state.boxes, boxes, flow)[:, 0]
         output = network.propagate(
             roi,
             warp_hidden(state.hidden, state.boxes, boxes, flow),  # no gradient to the boxes
-            warp_hidden(state.masks[:, None], state.boxes, boxes, flow)[:, 0],
+            warped,
             network.fine_roi_features(features, boxes, rows),
             network.pixels(features, boxes, rows, errors),
             state.template,
+            None if network.motion is None else motion_contrast(flow, boxes, warped.detach()),
         )
         logits = output.logits.float()
         at_t = torch.full_like(objects, t)

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from dyenet.config import load_config
 from dyenet.errors import ConfigError
 from dyenet.models.dyenet import DyeNet
+from dyenet.models.motion import MotionCue
 from dyenet.models.refinement import SUREST, TRUST, MaskRefinement
 from dyenet.registry import MODELS
 
@@ -86,6 +87,61 @@ def test_it_learns_to_keep_the_warped_mask_where_the_frame_has_not_changed():
         optimiser.step()
     found, truth = refine(20)
     assert ((found > 0) == (truth > 0)).float().mean() > 0.97
+
+
+def test_it_learns_to_add_what_moves_along():
+    torch.manual_seed(0)
+    refinement = MaskRefinement(fine_channels=4, channels=16)
+    motion = MotionCue(roi_channels=4, refined_channels=16, cells=7)
+    optimiser = torch.optim.Adam([*refinement.parameters(), *motion.parameters()], lr=5e-3)
+
+    def refine(count: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Half of an object is known; all of it moves."""
+        left = torch.randint(20, (count, 1, 1))
+        columns = torch.arange(28)
+        truth = ((columns >= left) & (columns < left + 8)).float().repeat(1, 28, 1)
+        known = truth.clone()
+        known[:, 14:] = 0
+        contrast = 0.8 * (2 * truth - 1) + 0.1 * torch.randn(count, 28, 28)
+        heard, seen = motion(contrast)
+        assert heard.shape == (count, 4, 7, 7)
+        parts = torch.zeros(count, 2, 5, 3, 3)
+        logits = refinement(
+            torch.zeros(count, 14, 14),
+            torch.zeros(count, 4, 14, 14),
+            torch.randn(count, 4, 28, 28),
+            known,
+            parts,
+            motion=seen,
+        )
+        return logits, truth
+
+    for _ in range(120):
+        optimiser.zero_grad()
+        F.binary_cross_entropy_with_logits(*refine(8)).backward()
+        optimiser.step()
+    found, truth = refine(20)
+    lower = (found > 0)[:, 14:], (truth > 0)[:, 14:]
+    assert (lower[0] & lower[1]).sum() / (lower[0] | lower[1]).sum() > 0.9
+
+
+def test_a_network_begins_deaf_to_motion_and_can_learn_to_hear_it(network):
+    config = {**load_config("dyenet/small.py").model, "motion": dict(type="MotionCue")}
+    hearing = MODELS.build(config).eval()
+    hearing.load_state_dict(network.state_dict(), strict=False)
+    features = network.extract_features(torch.randint(0, 256, (1, 3, 128, 160), dtype=torch.uint8))
+    boxes, rows, warped = torch.tensor([[8.0, 8.0, 100.0, 110.0]]), torch.tensor([0]), torch.rand(1, 112, 112)
+    roi, fine = network.roi_features(features, boxes, rows), network.fine_roi_features(features, boxes, rows)
+    pixels = network.pixels(features, boxes, rows, torch.rand(1, 1, 128, 160))
+    template = network.template(roi, warped, fine)
+    hidden = network.begin(roi, F.avg_pool2d(warped[:, None], 4)[:, 0])
+    given = (roi, hidden, warped, fine, pixels, template)
+    plain, heard = network.propagate(*given), hearing.propagate(*given, torch.rand(1, 112, 112) * 2 - 1)
+    assert torch.equal(plain.logits, heard.logits)
+    heard.logits.sum().backward()
+    assert hearing.motion.fine.weight.grad.any()
+    with pytest.raises(ConfigError, match=r"goes with model\.refinement"):
+        MODELS.build({**config, "refinement": None})
 
 
 def test_a_network_with_it_gives_masks_twice_as_fine_and_carries_the_refined_one(network):

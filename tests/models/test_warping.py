@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from dyenet.models.warping import photometric_errors, sample_flow, warp_hidden, warped_boxes
+from dyenet.models.warping import motion_contrast, photometric_errors, sample_flow, warp_hidden, warped_boxes
 from dyenet.structures import MaskPatches, cell_centres, mask_boxes
 
 H, W = 60, 80
@@ -39,6 +39,36 @@ def test_the_photometric_error_is_what_the_flow_does_not_explain():
     assert inside.abs().max() < 1e-4
     assert errors[0, 0, :4].mean() > 0.1  # came from outside, compared with the edge
     assert photometric_errors(now, before, constant_flow(0, 0)).mean() > 0.2
+
+
+def test_what_moves_as_the_object_is_told_from_what_is_beside_it():
+    flow = constant_flow(1, 0)
+    flow[:, :, 10:40, 20:60] = torch.tensor([4.0, 4.0]).reshape(
+        1, 2, 1, 1
+    )  # the object, 5 pixels from the rest
+    boxes = torch.tensor([[10.0, 0.0, 70.0, 50.0]])
+    x, y = cell_centres(boxes, 40)[0].unbind(-1)
+    moving = (x > 20) & (x < 60) & (y > 10) & (y < 40)
+    known = (moving & (y < 25)).float()[None]  # its lower half is missing
+    contrast = motion_contrast(flow, boxes, known)[0]
+    edge = ((x - 20).abs() < 1) | ((x - 60).abs() < 1) | ((y - 10).abs() < 1) | ((y - 40).abs() < 1)
+    assert torch.allclose(contrast[moving & ~edge], torch.tensor(5 / 6), atol=1e-4)  # 5 over 5 and STILL
+    assert torch.allclose(contrast[~moving & ~edge], torch.tensor(-5 / 6), atol=1e-4)
+    between = flow.clone()
+    between[:, :, 45:] = torch.tensor([1.0, 8.0]).reshape(
+        1, 2, 1, 1
+    )  # as far from one as from 3 pixels of the other
+    lower = motion_contrast(between, boxes, known)[0][(y > 46) & ~edge]
+    assert torch.allclose(lower, torch.tensor((8 - 5) / 6), atol=1e-4)
+
+
+def test_motion_tells_nothing_where_all_is_alike_or_a_mask_leaves_nothing():
+    boxes = torch.tensor([[10.0, 0.0, 70.0, 50.0]]).expand(3, -1)
+    masks = torch.stack([torch.zeros(40, 40), torch.ones(40, 40), torch.eye(40).cummax(0).values])
+    flow = torch.randn(1, 2, H, W).expand(3, -1, -1, -1)
+    assert not motion_contrast(flow, boxes, masks)[:2].any()
+    assert motion_contrast(flow, boxes, masks)[2].any()
+    assert not motion_contrast(constant_flow(3, 1).expand(3, -1, -1, -1), boxes, masks).any()
 
 
 def test_a_mask_that_left_the_frame_has_no_box():
