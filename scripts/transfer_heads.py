@@ -110,6 +110,8 @@ def load_folded(network: DyeNet, source: DyeNet, fits: list[Fit]) -> None:
             continue
         if name in old and old[name].shape == value.shape:
             value.copy_(old[name])
+        elif name == "motion.coarse.weight":  # added to the trunk's features, not read from them
+            value.copy_(torch.einsum("ts,sohw->tohw", torch.linalg.pinv(fitted.matrix), old[name]))
         elif name in old and value.ndim == 4 and value.shape[1] - given == old[name].shape[1] - wanted:
             value[:, :given] = torch.einsum("oshw,st->othw", old[name][:, :wanted], fitted.matrix)
             value[:, given:] = old[name][:, wanted:]

@@ -4,7 +4,6 @@
 # Run: dyenet train dyenet/small_motion.py [--set data_root=DATA] [--set model.init_from=WEIGHTS]
 _base_ = "small_found.py"
 model = dict(
-    network=dict(motion=dict(type="MotionCue")),
     init_from="work_dirs/small_trust/final.safetensors",
     init_parts=["trunk", "rpn", "reid_head", "propagation_head", "pixel_matching", "refinement"],
     freeze=["trunk", "rpn", "reid_head", "pixel_matching"],

@@ -1,5 +1,5 @@
 # The default on a laptop: a slim trunk, slim conv5-like heads, the finer output, pixel matching with templates, and
-# refinement of masks by the frame itself.
+# refinement of masks by the frame itself; both hear what moves as the object does.
 model = dict(
     type="DyeNet",
     trunk=dict(type="SmallTrunk", norm="frozen_bn", dilations=(1, 2, 4, 2, 4)),
@@ -28,5 +28,6 @@ model = dict(
     ),
     pixel_matching=dict(type="PixelMatching"),
     refinement=dict(type="MaskRefinement"),
+    motion=dict(type="MotionCue"),
     patch_size=28,
 )
