@@ -55,6 +55,7 @@ def test_small_runs_on_any_size_and_says_where_its_cells_are(height, width):
             network.fine_roi_features(features, boxes, rows),
             network.pixels(features, boxes, rows, torch.zeros(2, 1, height, width)),
             network.template(roi, torch.ones(2, 112, 112), network.fine_roi_features(features, boxes, rows)),
+            torch.zeros(2, 112, 112),
         )
         assert output.logits.shape == (2, 112, 112)
         assert output.hidden.shape == hidden.shape

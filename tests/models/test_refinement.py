@@ -19,7 +19,8 @@ from dyenet.registry import MODELS
 @pytest.fixture(scope="module")
 def network() -> DyeNet:
     torch.manual_seed(0)
-    built: DyeNet = MODELS.build(load_config("dyenet/small.py").model).eval().requires_grad_(False)
+    config = load_config("dyenet/small.py", ["model.motion=None"]).model
+    built: DyeNet = MODELS.build(config).eval().requires_grad_(False)
     torch.nn.init.normal_(built.refinement.correction.weight)
     return built
 
@@ -126,7 +127,7 @@ def test_it_learns_to_add_what_moves_along():
 
 
 def test_a_network_begins_deaf_to_motion_and_can_learn_to_hear_it(network):
-    config = {**load_config("dyenet/small.py").model, "motion": dict(type="MotionCue")}
+    config = load_config("dyenet/small.py").model
     hearing = MODELS.build(config).eval()
     hearing.load_state_dict(network.state_dict(), strict=False)
     features = network.extract_features(torch.randint(0, 256, (1, 3, 128, 160), dtype=torch.uint8))
@@ -189,7 +190,9 @@ def test_it_needs_the_finer_output():
 
 
 def test_without_it_the_frame_is_not_kept():
-    plain = MODELS.build(load_config("dyenet/small.py", ["model.refinement=None"]).model).eval()
+    plain = MODELS.build(
+        load_config("dyenet/small.py", ["model.refinement=None", "model.motion=None"]).model
+    ).eval()
     features = plain.extract_features(torch.zeros(1, 3, 64, 64, dtype=torch.uint8))
     assert plain.mask_size == 56
     assert features.pixels is None
