@@ -8,6 +8,7 @@ heads = [
     "rpn",
     "propagation_head",
     "refinement",
+    "motion",
     "pixel_matching",
     "reid_head.mask_conv5",
     "reid_head.mask_output",
