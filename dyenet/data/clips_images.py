@@ -90,7 +90,7 @@ class ImageClips(ClipDataset):
 @DATASETS.register_module()
 class FirstFrameClips(ImageClips):
     """Clips for online fine-tuning: the first annotated frame of every sequence, and nothing else of it, deformed
-    again and again (reading D25: no inpainting, no compositing, unless ``moved``, as in ``ImageClips``, is above 0).
+    again and again (reading D25: no inpainting, no compositing).
 
     Either ``frames``, (picture, index mask) pairs in memory, or ``root`` and ``split`` of a DAVIS tree.
     Identities: one per object of every frame.
@@ -102,10 +102,9 @@ class FirstFrameClips(ImageClips):
         root: str | None = None,
         split: str = "val",
         frames: Sequence[tuple[Picture, IndexMask]] = (),
-        moved: float = 0.0,
         **options: Any,
     ) -> None:
-        super().__init__(roots=(), moved=moved, **options)
+        super().__init__(roots=(), moved=0.0, **options)
         self.frames, self.names = list(frames), [f"given frame {i}" for i in range(len(frames))]
         for video in find_videos(root, split) if root is not None else []:
             self.frames.append((read_picture(video.images[0]), video.mask(0)))
