@@ -69,20 +69,12 @@ class DyeNet(nn.Module):
             raise ConfigError(
                 "model.refinement goes on from the finer output; set propagation_head.fine_scale=2"
             )
-        if motion is not None and self.refinement is None:
-            raise ConfigError("model.motion goes with model.refinement; set both or neither")
-        self.motion: MotionCue | None = (
-            None
-            if motion is None or self.refinement is None
-            else MODELS.build(
-                {
-                    "roi_channels": channels,
-                    "refined_channels": self.refinement.channels,
-                    "cells": patch_size,
-                    **motion,
-                }
-            )
-        )
+        self.motion: MotionCue | None = None
+        if motion is not None:
+            if self.refinement is None:
+                raise ConfigError("model.motion goes with model.refinement; set both or neither")
+            widths = {"roi_channels": channels, "refined_channels": self.refinement.channels}
+            self.motion = MODELS.build({**widths, "cells": patch_size, **motion})
         self.patch_size = patch_size
         self.mask_scale = self.propagation_head.fine_scale * (1 if refinement is None else SCALE)
         self.embedding_dim = self.reid_head.embedding_dim

@@ -43,9 +43,7 @@ def test_the_photometric_error_is_what_the_flow_does_not_explain():
 
 def test_what_moves_as_the_object_is_told_from_what_is_beside_it():
     flow = constant_flow(1, 0)
-    flow[:, :, 10:40, 20:60] = torch.tensor([4.0, 4.0]).reshape(
-        1, 2, 1, 1
-    )  # the object, 5 pixels from the rest
+    flow[:, :, 10:40, 20:60] = 4  # the object, 5 pixels from the rest
     boxes = torch.tensor([[10.0, 0.0, 70.0, 50.0]])
     x, y = cell_centres(boxes, 40)[0].unbind(-1)
     moving = (x > 20) & (x < 60) & (y > 10) & (y < 40)
@@ -55,9 +53,7 @@ def test_what_moves_as_the_object_is_told_from_what_is_beside_it():
     assert torch.allclose(contrast[moving & ~edge], torch.tensor(5 / 6), atol=1e-4)  # 5 over 5 and STILL
     assert torch.allclose(contrast[~moving & ~edge], torch.tensor(-5 / 6), atol=1e-4)
     between = flow.clone()
-    between[:, :, 45:] = torch.tensor([1.0, 8.0]).reshape(
-        1, 2, 1, 1
-    )  # as far from one as from 3 pixels of the other
+    between[:, 1, 45:] = 8  # 8 pixels from the rest, 5 from the object
     lower = motion_contrast(between, boxes, known)[0][(y > 46) & ~edge]
     assert torch.allclose(lower, torch.tensor((8 - 5) / 6), atol=1e-4)
 
