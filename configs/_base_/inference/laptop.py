@@ -15,8 +15,7 @@ inference = dict(
         starting_mask="probability",  # as in its training
         min_component_ratio=0.1,  # this and the next two chosen on devval
         new_component_ratio=0.5,
-        recent_step=10,
-        min_match=0.3,  # chosen on composites of training sequences, as are the next two
+        recent_step=10,  # chosen on composites of training sequences, as are the next two
     ),
     expansion=dict(threshold=0.6),
     verification=dict(min_share=0.6),
