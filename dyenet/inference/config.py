@@ -9,8 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from torch import Tensor
-
 from dyenet.errors import ConfigError
 from dyenet.inference.checkpointed_config import CheckpointedConfig
 from dyenet.inference.vsreid_config import VSReIDConfig
@@ -59,9 +57,6 @@ class PropagationConfig:
     * ``min_component_ratio``: connected parts of a mask that are smaller than this share of its largest one are
       dropped, in every frame, and below ``new_component_ratio`` those that lie mostly outside the warped mask; 0,
       the papers', keeps all.
-    * ``min_match``: a mask found in a retrieved box is dropped, and a retrieved tracklet ends, where the log odds of
-      pixel matching, averaged over the mask, are below this share of what they are where the given mask meets itself
-      (``least_match``); None, the papers', asks for nothing.
     * ``rivals``: what looks like another object's given mask, the nearest in time if there are several, does not match
       an object's own, where there is pixel matching.
     * ``recent_step``: in frames whose number is a multiple of it a tracklet remembers what its own mask shows there, in
@@ -82,7 +77,6 @@ class PropagationConfig:
     starting_mask: Literal["binary", "probability"] = "binary"
     min_component_ratio: float = 0.0
     new_component_ratio: float = 0.0
-    min_match: float | None = None
     rivals: bool = True
     recent_step: int | None = None
     stop_on_meeting: bool = True
@@ -93,13 +87,6 @@ class PropagationConfig:
             raise ConfigError(
                 f"inference.propagation.recent_step is {self.recent_step}; it must be at least 1, or None"
             )
-
-    def least_match(self, own_match: Tensor) -> Tensor:
-        """The bound of ``min_match``, which must be set: that share of ``own_match``, and as far below a negative one,
-        which a mask thinner than a cell may have.
-        """
-        assert self.min_match is not None
-        return own_match - (1 - self.min_match) * own_match.abs()
 
 
 @dataclass(frozen=True, kw_only=True)

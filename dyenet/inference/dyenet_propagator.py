@@ -52,7 +52,7 @@ class DyeNetPropagator:
         self._stopwatch = stopwatch or Stopwatch()
         self._given: dict[tuple[int, int], StartingPoint] = {}  # by object id and frame, as what follows
         self._looks: dict[tuple[int, int], TemplateFeatures] = {}
-        self._known: dict[tuple[int, int], tuple[TemplateFeatures, Tensor | None]] = {}
+        self._known: dict[tuple[int, int], TemplateFeatures] = {}
         self._boxes: dict[tuple[int, int], Tensor] = {}  # by frame and count
 
     def meet(self, given: Sequence[StartingPoint]) -> None:
@@ -77,7 +77,7 @@ class DyeNetPropagator:
         box = point.patch.tight_boxes().float()
         extent = self._enlarged(box, features.image_size)[0]
         step, stride = averaging(extent, self._network.stride), self._network.stride
-        template, _ = self._template(point)
+        template = self._template(point)
         log_odds = self._network.match(F.avg_pool2d(features.coarse, step, ceil_mode=True), template)
         assert log_odds is not None
         return matched_boxes(
@@ -97,7 +97,7 @@ class DyeNetPropagator:
         if self._config.starting_mask == "binary":
             probabilities = (probabilities >= 0.5).float()
             masks = self._pooled(probabilities).to(roi)
-        template, own_match = self._templates([p.template or p for p in starting_points])
+        template = self._templates([p.template or p for p in starting_points])
         sides = torch.cat([_sides(p.patch.tight_boxes()) for p in starting_points]).float().cpu()
         return PropagationState(
             [p.frame for p in starting_points],
@@ -105,8 +105,6 @@ class DyeNetPropagator:
             _kept(boxes, probabilities),
             self._network.begin(roi, masks),
             template,
-            match=own_match,
-            own_match=own_match,
             least_side=(sides / 2).clamp(max=self._config.min_side),
         )
 
@@ -129,7 +127,6 @@ class DyeNetPropagator:
         new_boxes = torch.zeros(len(state), 4)
         probabilities = torch.zeros(len(state), self._size, self._size)
         memory = torch.zeros_like(state.memory)
-        match = None if state.own_match is None else torch.zeros_like(state.own_match)
         if order:
             boxes, roi, hidden, masks = (torch.cat([part[i] for part in parts]) for i in range(4))  # type: ignore[misc]
             fine, pixels, contrast = (_joined([part[i] for part in parts]) for i in (4, 5, 6))
@@ -145,11 +142,9 @@ class DyeNetPropagator:
                 probabilities *= kept
                 if self._network.propagation_head.mask_channels:  # the mask rides along in the memory
                     memory[:, -1] *= self._pooled(kept).to(memory)
-            if match is not None and output.matched is not None:
-                match[order] = self._match(output.matched, probabilities[order])
             state = self._remember(state, targets, order, roi, probabilities, fine)
         patches = _kept(new_boxes, probabilities)
-        return replace(state, frames=list(targets), patches=patches, memory=memory, match=match)
+        return replace(state, frames=list(targets), patches=patches, memory=memory)
 
     def _remember(
         self,
@@ -178,15 +173,11 @@ class DyeNetPropagator:
     def recover(self, frame: int, boxes: Tensor, templates: Sequence[Template]) -> MaskPatches:
         """The main instance's mask in every box; the paper's mask network sees no template, pixel matching does."""
         roi = roi_of(self._network, self._features.get(frame), boxes)
-        template, own_match = self._templates(templates)
-        matched = self._network.match(roi, template)
+        matched = self._network.match(roi, self._templates(templates))
         probabilities = self._network.segment(roi, matched).float().sigmoid()[:, None]
         if probabilities.shape[-1] != self._size:
             probabilities = F.interpolate(probabilities, size=self._size, mode="bilinear")
         probabilities = probabilities[:, 0].cpu()
-        if matched is not None and own_match is not None:
-            least = self._config.least_match(own_match)
-            probabilities *= (self._match(matched, probabilities) >= least)[:, None, None]
         return _kept(boxes.cpu(), probabilities * self._main_parts(probabilities))
 
     def _enter(self, points: Sequence[StartingPoint | Template]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -210,18 +201,13 @@ class DyeNetPropagator:
         config = self._config
         return main_parts(probabilities, config.min_component_ratio, config.new_component_ratio, warped)
 
-    def _templates(
-        self, points: Sequence[StartingPoint | Template]
-    ) -> tuple[TemplateFeatures | None, Tensor | None]:
-        """What the network compares boxes with, if it does, and how well that matches itself, None unless ``min_match``
-        asks; a row each.
-        """
+    def _templates(self, points: Sequence[StartingPoint | Template]) -> TemplateFeatures | None:
+        """What the network compares boxes with, if it does; a row each."""
         if self._network.pixel_matching is None and self._network.refinement is None:
-            return None, None
-        features, matches = zip(*(self._template(point) for point in points), strict=True)
-        return TemplateFeatures.cat(features), _joined(matches)
+            return None
+        return TemplateFeatures.cat([self._template(point) for point in points])
 
-    def _template(self, point: StartingPoint | Template) -> tuple[TemplateFeatures, Tensor | None]:
+    def _template(self, point: StartingPoint | Template) -> TemplateFeatures:
         """One row of the above; those of given masks are kept, since every frame asks for the same few."""
         key = (point.object_id, point.frame)
         given = self._given.get(key)
@@ -231,11 +217,8 @@ class DyeNetPropagator:
             self._known[key] = self._against_rivals(point)
         return self._known[key]
 
-    def _against_rivals(self, point: StartingPoint | Template) -> tuple[TemplateFeatures, Tensor | None]:
-        own, roi, probabilities = self._look_at(point)
-        template = self._network.against(own, self._rivals(point.object_id, point.frame))
-        matched = None if self._config.min_match is None else self._network.match(roi, template)
-        return template, None if matched is None else self._match(matched, probabilities)
+    def _against_rivals(self, point: StartingPoint | Template) -> TemplateFeatures:
+        return self._network.against(self._look_at(point), self._rivals(point.object_id, point.frame))
 
     def _rivals(self, object_id: int, frame: int) -> list[TemplateFeatures]:
         """Of every other object the given mask nearest to ``frame``, each looked at once."""
@@ -245,22 +228,16 @@ class DyeNetPropagator:
                 nearest[key[0]] = key
         for key in nearest.values():
             if key not in self._looks:
-                self._looks[key] = self._look_at(self._given[key])[0]
+                self._looks[key] = self._look_at(self._given[key])
         return [self._looks[nearest[other]] for other in sorted(nearest)]
 
-    def _look_at(self, point: StartingPoint | Template) -> tuple[TemplateFeatures, Tensor, Tensor]:
-        """The features of a template, its RoI and its mask there, (1, sm, sm)."""
+    def _look_at(self, point: StartingPoint | Template) -> TemplateFeatures:
         boxes, roi, probabilities, _ = self._enter([point])
         features = self._features.get(point.frame)
         fine = self._network.fine_roi_features(features, *in_frame(features, boxes))
         template = self._network.template(roi, probabilities.to(roi), fine)
         assert template is not None
-        return template, roi, probabilities
-
-    def _match(self, matched: Tensor, probabilities: Tensor) -> Tensor:
-        """(R,): the mean of the log odds ``matched`` (R, m, m) inside masks (R, sm, sm); 0 of an empty one."""
-        inside = self._pooled((probabilities >= 0.5).float())
-        return (matched.float().cpu() * inside).sum(dim=(1, 2)) / inside.sum(dim=(1, 2)).clamp(min=1e-6)
+        return template
 
     def _locate(
         self, patches: MaskPatches, least_side: Tensor, source: int, target: int

@@ -111,9 +111,8 @@ def extend(
     """One tracklet per starting point, all of them and both directions in one batch.
 
     A row ends at the video's ends, before a frame where the object's mask is given, when its mask is empty or
-    smaller than ``min_area_ratio`` of the starting mask, one that was not given also where it matches its template by
-    less than ``min_match``, and where it meets one of the tracklets that came
-    ``earlier`` (a list of them per starting point). ``tick`` is called with the steps done so far.
+    smaller than ``min_area_ratio`` of the starting mask, and where it meets one of the tracklets that came ``earlier``
+    (a list of them per starting point). ``tick`` is called with the steps done so far.
     """
     tracklets = [Tracklet(point, {point.frame: point.patch}) for point in starting_points]
     least = [config.min_area_ratio * point.patch.areas().item() for point in starting_points]
@@ -134,7 +133,6 @@ def extend(
         state = propagator.step(state, [f + s for f, s in zip(state.frames, steps, strict=True)])
         areas = state.patches.areas().tolist()
         alive = [k for k, area in enumerate(areas) if area > 0 and area >= least[rows[k]]]
-        alive = [k for k in alive if starting_points[rows[k]].given or _matches(state, k, config)]
         if config.stop_on_meeting and earlier:
             alive = [
                 k for k in alive if not _meets(state, k, starting_points[rows[k]], earlier[rows[k]], config)
@@ -145,12 +143,6 @@ def extend(
         if tick is not None:
             tick(done)
     return tracklets
-
-
-def _matches(state: PropagationState, row: int, config: PropagationConfig) -> bool:
-    if config.min_match is None or state.match is None or state.own_match is None:
-        return True
-    return bool(state.match[row] >= config.least_match(state.own_match[row]))
 
 
 def _meets(

@@ -19,14 +19,11 @@ AttentionName = Literal["area", "max", "none", "residual", "sigmoid"]
 
 @dataclass(frozen=True)
 class PropagationOutput:
-    """``logits`` (R, s, s) of the mask y_j, ``hidden`` (R, d', m, m) for the next step, ``attention`` (R, m, m), and
-    ``matched`` (R, m, m), the log odds of pixel matching, or None.
-    """
+    """``logits`` (R, s, s) of the mask y_j, ``hidden`` (R, d', m, m) for the next step, and ``attention`` (R, m, m)."""
 
     logits: Tensor
     hidden: Tensor
     attention: Tensor
-    matched: Tensor | None = None
 
 
 class RegionAttention(nn.Module):
@@ -220,4 +217,4 @@ class PropagationHead(nn.Module):
             logits = logits + self.mask_weight * (2 * warped_mask - 1)
             mask = F.avg_pool2d(logits.sigmoid()[:, None], self.fine_scale)
             hidden = torch.cat([hidden, mask.to(hidden.dtype)], dim=1)
-        return PropagationOutput(logits, hidden, attention, matched)
+        return PropagationOutput(logits, hidden, attention)

@@ -104,9 +104,8 @@ class PropagationState:
 
     ``frames`` and ``object_ids`` (lists of length R) say where and whose each row of ``patches`` is;
     ``memory`` and ``template`` (R, ...), or None, are the propagator's own: what is carried from frame to frame, and
-    what stays as it was at the starting points. ``match`` (R,): how well each mask matches its template, and
-    ``own_match`` how well the template's own mask does; ``least_side`` (R,): the pixels a side below which a row ends;
-    None where nobody asks.
+    what stays as it was at the starting points; ``least_side`` (R,): the pixels a side below which a row ends, None
+    where nobody asks.
     """
 
     frames: list[int]
@@ -114,8 +113,6 @@ class PropagationState:
     patches: MaskPatches
     memory: Tensor | None = None
     template: TemplateFeatures | None = None
-    match: Tensor | None = None
-    own_match: Tensor | None = None
     least_side: Tensor | None = None
 
     def __len__(self) -> int:
@@ -135,7 +132,5 @@ class PropagationState:
             self.patches[rows],
             of(self.memory),
             None if self.template is None else self.template[chosen],
-            of(self.match),
-            of(self.own_match),
             of(self.least_side),
         )

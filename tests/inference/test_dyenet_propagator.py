@@ -245,38 +245,6 @@ def test_a_retrieved_mask_is_compared_with_the_given_one(tiny_model, video):
     assert torch.equal(net.step(begun, [1, 4]).template.cells, begun.template.cells)
 
 
-def test_how_a_mask_matches_is_the_mean_inside_it(tiny_model, video):
-    """Log odds of 4 in two thirds of a mask and of 1 in the rest are 3 in the mean; an empty mask has 0."""
-    matched, masks = torch.full((2, 28, 28), -9.0), torch.zeros(2, 112, 112)
-    matched[0, :4], matched[0, 4:6] = 4.0, 1.0
-    masks[0, :24] = 0.7
-    assert torch.allclose(propagator(tiny_model, video)._match(matched, masks), torch.tensor([3.0, 0.0]))
-
-
-def test_how_a_mask_matches_is_known_beside_how_its_template_does(tiny_model, video):
-    start = starting_point(1, 2, [20.0, 16.0, 60.0, 48.0], tiny_model.network.mask_size)
-    net = propagator(tiny_model, video, min_match=0.3)
-    begun = net.begin([start, replace(start, frame=1)])
-    assert (begun.own_match > 1).all()
-    moved = net.step(begun, [3, 2]).select([1])
-    assert torch.equal(moved.own_match, begun.own_match[1:])
-    assert moved.match.shape == (1,)
-    assert moved.match < moved.own_match
-
-
-def test_retrieved_masks_that_match_too_little_are_dropped(tiny_model, video):
-    box = torch.tensor([[16.0, 8, 72, 56]])
-    left = torch.zeros(1, 28, 28)
-    left[..., :14] = 1
-    template = Template(1, 1, MaskPatches(box, left), torch.zeros(256))
-    kept, dropped = (
-        propagator(tiny_model, video, min_match=least).recover(1, box, [template]).probabilities
-        for least in (None, 99.0)
-    )
-    assert kept.any()
-    assert not dropped.any()
-
-
 def test_small_parts_of_a_mask_are_dropped():
     """Parts of 10, 3 and 2 cells, one cell of the first touching the others of it by a corner; faint cells stay."""
     mask = torch.full((2, 8, 8), 0.4)

@@ -1,11 +1,10 @@
 import dataclasses
 
 import pytest
-import torch
 
 from dyenet.config import build, configs_dir, load_config
 from dyenet.errors import ConfigError
-from dyenet.inference.config import InferenceConfig, PropagationConfig
+from dyenet.inference.config import InferenceConfig
 
 
 def test_the_defaults_are_the_recommended_readings():
@@ -45,8 +44,3 @@ def test_every_shipped_config_has_an_inference_block_that_is_understood(path):
     block = load_config(path).get("inference", {})
     config = build(InferenceConfig, block.to_dict() if block else {}, "inference.")
     assert config.schedule == "iterative"
-
-
-def test_the_least_match_is_a_share_and_lies_below_a_negative_one_too():
-    least = PropagationConfig(min_match=0.3).least_match(torch.tensor([4.0, 0.0, -2.0]))
-    assert least.tolist() == pytest.approx([1.2, 0.0, -3.4])

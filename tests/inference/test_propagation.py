@@ -2,7 +2,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 from hand_made import row, square
 from oracle import OraclePropagator, crossing_truth, given_points, truth_patch
 
@@ -55,23 +54,6 @@ def test_propagation_ends_before_a_frame_where_the_object_s_mask_is_given():
     extents = {(t.object_id, t.start.frame): (min(t.patches), max(t.patches)) for t in tracklets}
     assert extents[2, 0] == (0, 4)
     assert extents[2, 5] == (1, 23)
-
-
-class MatchingPropagator(OraclePropagator):
-    """Templates match themselves by 2.0, and masks by 2.0 in frame 0, 1.8 in frame 1, ..."""
-
-    def step(self, state, targets):
-        match = 2 - 0.2 * torch.tensor(targets)
-        return replace(super().step(state, targets), match=match, own_match=torch.full_like(match, 2))
-
-
-@pytest.mark.parametrize(("least", "last"), [(None, 23), (0.65, 3), (0.35, 6)])
-def test_a_retrieved_tracklet_ends_where_its_mask_matches_too_little_and_a_given_one_goes_on(least, last):
-    truth = crossing_truth()
-    given = next(p for p in given_points(truth) if p.object_id == 2)
-    config = replace(CONFIG, min_match=least, stop_on_meeting=False)
-    both = extend([given, replace(given, given=False)], MatchingPropagator(truth), len(truth), config)
-    assert [max(tracklet.patches) for tracklet in both] == [23, last]
 
 
 def test_a_starting_point_is_skipped_from_the_iou_on():
