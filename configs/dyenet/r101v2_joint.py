@@ -34,4 +34,5 @@ inference = dict(
     # Its features are wider, and cosines between them lower.
     retrieval=dict(similarity_threshold=0.4),
     expansion=dict(threshold=0.45),
+    linking=dict(margin=0.04),
 )

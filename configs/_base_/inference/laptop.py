@@ -15,12 +15,12 @@ inference = dict(
         starting_mask="probability",  # as in its training
         min_component_ratio=0.1,  # this and the next two chosen on devval
         new_component_ratio=0.5,
-        recent_step=10,  # chosen on composites of training sequences, as are the next two
+        recent_step=10,
     ),
-    expansion=dict(threshold=0.6),
+    expansion=dict(threshold=0.6),  # this and the next chosen on composites of training sequences
     verification=dict(min_share=0.6),
     # The tube may be what is wrong; chosen on devval, the next on composites of training sequences too.
-    linking=dict(max_contradicting_fraction=0.5, shared_frames="similar"),
+    linking=dict(max_contradicting_fraction=0.5, shared_frames="similar", margin=0.08),
     flow=dict(type="DISFlow", preset="medium"),
     flow_memory_mb=256,  # as many flows of the largest frames as 64 of the others
 )
