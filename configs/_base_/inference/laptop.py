@@ -19,7 +19,8 @@ inference = dict(
     ),
     expansion=dict(threshold=0.6),  # this and the next chosen on composites of training sequences
     verification=dict(min_share=0.6),
-    # The tube may be what is wrong; chosen on devval, the next on composites of training sequences too.
+    # The tube may be what is wrong; chosen on devval, the next on composites of training sequences too, the last on
+    # training sequences.
     linking=dict(max_contradicting_fraction=0.5, shared_frames="similar", margin=0.08),
     flow=dict(type="DISFlow", preset="medium"),
     flow_memory_mb=256,  # as many flows of the largest frames as 64 of the others
