@@ -59,6 +59,7 @@ class PropagationConfig:
       the papers', keeps all.
     * ``rivals``: what looks like another object's given mask, the nearest in time if there are several, does not match
       an object's own, where there is pixel matching.
+    * ``competition``: masks of different objects that reach a frame together share it out (``models/competition.py``).
     * ``recent_step``: in frames whose number is a multiple of it a tracklet remembers what its own mask shows there, in
       place of what it remembered before, and pixel matching compares with that, too, a little; None: with the given
       mask alone. Raises ConfigError below 1.
@@ -78,6 +79,7 @@ class PropagationConfig:
     min_component_ratio: float = 0.0
     new_component_ratio: float = 0.0
     rivals: bool = True
+    competition: bool = False
     recent_step: int | None = None
     stop_on_meeting: bool = True
     max_passes: float = 2.0

@@ -19,6 +19,7 @@ from dyenet.inference.features import FeatureStore
 from dyenet.inference.matched_boxes import averaging, matched_boxes
 from dyenet.inference.rois import in_frame, roi_of
 from dyenet.inference.stopwatch import Stopwatch
+from dyenet.models.competition import share_out
 from dyenet.models.dyenet import DyeNet
 from dyenet.models.flow import FlowSource
 from dyenet.models.warping import motion_contrast, photometric_errors, warp_hidden, warped_boxes
@@ -135,16 +136,23 @@ class DyeNetPropagator:
             new_boxes[order] = boxes.cpu()
             probabilities[order] = output.logits.float().sigmoid().cpu()
             memory[order] = output.hidden.to(memory.dtype)
-            if self._config.min_component_ratio or self._config.new_component_ratio:
-                warped = torch.zeros_like(probabilities)
-                warped[order] = masks.float().cpu()
-                kept = self._main_parts(probabilities, warped)
-                probabilities *= kept
-                if self._network.propagation_head.mask_channels:  # the mask rides along in the memory
-                    memory[:, -1] *= self._pooled(kept).to(memory)
+            warped = torch.zeros_like(probabilities)
+            warped[order] = masks.float().cpu()
+            share = self._share(MaskPatches(new_boxes, probabilities), warped, targets, state.object_ids)
+            probabilities *= share
+            memory = self._network.keep_share(memory, share)
             state = self._remember(state, targets, order, roi, probabilities, fine)
         patches = _kept(new_boxes, probabilities)
         return replace(state, frames=list(targets), patches=patches, memory=memory)
+
+    def _share(
+        self, patches: MaskPatches, warped: Tensor, frames: Sequence[int], object_ids: Sequence[int]
+    ) -> Tensor:
+        """(R, s, s): what the masks keep of what the network gave them."""
+        share = torch.ones_like(patches.probabilities)
+        if self._config.competition:
+            share = share_out(patches, frames, object_ids)
+        return share * self._main_parts(patches.probabilities * share, warped)
 
     def _remember(
         self,

@@ -158,6 +158,15 @@ class DyeNet(nn.Module):
         recent = torch.cat([roi, recent_weights(pooled).to(roi.dtype)], dim=1)
         return template.remembering(rows, recent, self._fine_parts(fine_roi, masks, recent_weights))
 
+    def keep_share(self, hidden: Tensor, share: Tensor) -> Tensor:
+        """``hidden`` (R, d', m, m) after its masks lost all but a ``share`` (R, sm, sm) of themselves: so does the mask
+        that rides along in it, where one does.
+        """
+        if not self.propagation_head.mask_channels:
+            return hidden
+        pooled = F.avg_pool2d(share[:, None], self.mask_scale).to(hidden)
+        return torch.cat([hidden[:, :-1], hidden[:, -1:] * pooled], dim=1)
+
     def _fine_parts(
         self, fine_roi: Tensor | None, masks: Tensor, weights: Callable[[Tensor], Tensor]
     ) -> Tensor | None:

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torchvision.ops import box_iou
 
+from dyenet.models.competition import share_out
 from dyenet.models.dyenet import DyeNet
 from dyenet.models.warping import motion_contrast, photometric_errors, warp_hidden, warped_boxes
 from dyenet.structures import FrameFeatures, MaskPatches, TemplateFeatures, cell_centres, enlarge_boxes
@@ -34,6 +35,7 @@ class RecurrenceConfig:
       from its truth or from masks found there: for clips whose first frame is far from the others (``distant_first``).
     * ``soft_targets``: the truth, also of the starting mask, is the share of each cell that is the object's instead of
       0 or 1 (reading D20), which loses the edges within a cell.
+    * ``competition``: the objects of a clip share out what they show after every step, as at test time.
     * ``dice_weight``: adds a soft Dice loss to the binary cross entropy; 0 is the paper's.
     """
 
@@ -48,6 +50,7 @@ class RecurrenceConfig:
     template_frame: bool = False
     soft_targets: bool = False
     dice_weight: float = 0.0
+    competition: bool = False
 
 
 @dataclass(frozen=True)
@@ -169,7 +172,11 @@ def unroll(
         logits = output.logits.float()
         at_t = torch.full_like(objects, t)
         truth, valid = batch.targets(objects, at_t, boxes, logits.shape[-1], soft=config.soft_targets)
-        state = RecurrentState(objects, output.hidden, logits.sigmoid(), boxes, state.template)
+        masks, hidden = logits.sigmoid(), output.hidden
+        if config.competition:
+            left = share_out(MaskPatches(boxes, masks.detach()), owners, objects.tolist())
+            masks, hidden = masks * left, network.keep_share(hidden, left)
+        state = RecurrentState(objects, hidden, masks, boxes, state.template)
         yield state, mask_losses(logits, truth, valid, config.dice_weight)
 
 

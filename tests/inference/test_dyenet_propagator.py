@@ -9,6 +9,7 @@ from dyenet.errors import ConfigError
 from dyenet.inference.config import PropagationConfig
 from dyenet.inference.dyenet_propagator import DyeNetPropagator, main_parts
 from dyenet.inference.features import FeatureStore
+from dyenet.models.competition import share_out
 from dyenet.models.pixel_matching import PixelMatching
 from dyenet.structures import ArrayVideo, MaskPatches, StartingPoint, Template
 
@@ -277,3 +278,23 @@ def test_parts_are_dropped_from_what_is_carried_on(tiny_model, video):
     assert torch.equal(other.memory[:, :-1], one.memory[:, :-1])
     pooled = torch.nn.functional.avg_pool2d(kept[:, None], 4)
     assert torch.allclose(other.memory[:, -1:], one.memory[:, -1:] * pooled)
+
+
+def test_masks_of_two_objects_that_reach_a_frame_together_share_it_out(tiny_model, video):
+    """As ``share_out`` says, in what is handed out and in what is carried on; each alone is as it was."""
+    size = tiny_model.network.mask_size
+    starts = [
+        starting_point(1, 2, [20.0, 16.0, 60.0, 48.0], size),
+        starting_point(2, 2, [30.0, 8.0, 70.0, 40.0], size),
+    ]
+    apart, together = (propagator(tiny_model, video, competition=on) for on in (False, True))
+    one, other = (net.step(net.begin(starts), [3, 3]) for net in (apart, together))
+    exact = MaskPatches(one.patches.boxes, one.patches.probabilities.float())
+    left = share_out(exact, [3, 3], [1, 2])
+    assert (left < 1).any()
+    assert torch.allclose(other.patches.probabilities.float(), exact.probabilities * left, atol=2e-3)
+    assert torch.equal(other.memory[:, :-1], one.memory[:, :-1])
+    pooled = torch.nn.functional.avg_pool2d(left[:, None], 4)
+    assert torch.allclose(other.memory[:, -1:], one.memory[:, -1:] * pooled, atol=2e-2)
+    alone = together.step(together.begin(starts), [3, 1])
+    assert torch.equal(alone.patches.probabilities[0], one.patches.probabilities[0])

@@ -10,8 +10,9 @@ import torch
 from tiny_training import build_stage, draw_clips
 
 from dyenet.errors import ConfigError
+from dyenet.models.competition import share_out
 from dyenet.models.pixel_matching import PixelMatching
-from dyenet.structures import Clip, enlarge_boxes
+from dyenet.structures import Clip, MaskPatches, enlarge_boxes
 from dyenet.training.batch import ClipBatch
 from dyenet.training.joint import JointTraining
 from dyenet.training.recurrence import deform_masks, mask_losses, unroll
@@ -234,6 +235,26 @@ def test_a_rollout_arrives_where_the_whole_recurrence_passes():
             torch.testing.assert_close(state.masks, passed[steps].masks.detach())
             assert not state.hidden.requires_grad
     assert seen == {0, 1, 2}
+
+
+def test_the_objects_of_a_clip_compete_and_those_of_others_do_not():
+    """After one step the masks are shared out; the loss is of what each of them was before."""
+    stage = rolling(0, deform_start=False, jitter=0.0)
+    batch = ClipBatch.collate(draw_clips(2))
+    features = stage.network.extract_features(batch.images)
+    begun = stage.begin(batch, features)
+    owners, objects = batch.clip[begun.objects].tolist(), begun.objects.tolist()
+    assert len(objects) > len(set(owners)) > 1
+    (free, loss), (shared, other) = (
+        next(unroll(stage.network, replace(stage.recurrence, competition=on), batch, features, begun))
+        for on in (False, True)
+    )
+    left = share_out(MaskPatches(free.boxes, free.masks.detach()), owners, objects)
+    assert (left < 1).any()
+    torch.testing.assert_close(shared.masks, free.masks * left)
+    torch.testing.assert_close(shared.hidden, stage.network.keep_share(free.hidden, left))
+    assert not torch.equal(shared.hidden[:, -1], free.hidden[:, -1])
+    torch.testing.assert_close(other, loss)
 
 
 def test_with_a_rollout_every_parameter_still_learns():
