@@ -26,6 +26,8 @@ class RetrievalConfig:
       shows itself for more than one frame.
     * ``matched_boxes``: so many boxes of each object are candidates of a frame beside the proposals: about as large as
       its given mask, and where pixel matching, if the network has it, says that it is (``matched_boxes.py``).
+    * ``second_look``: a candidate this similar to an object is embedded once more, over the mask that is found in it
+      when it is known whose that should be, and that similarity counts; None: never.
     * ``embedding``: of the Re-ID network, or ``PooledEmbedding``.
     * ``embed_batch``: boxes that go through the Re-ID head at once; bounds its memory.
     """
@@ -36,6 +38,7 @@ class RetrievalConfig:
     max_proposals: int = 16
     proposal_nms_iou: float = 0.7
     matched_boxes: int = 0
+    second_look: float | None = None
     frame_step: int = 3
     embedding: Literal["network", "pooled"] = "network"
     embed_batch: int = 32

@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
+from torch import Tensor
 
 from dyenet.inference.config import RetrievalConfig
 from dyenet.inference.protocols import Propagator, Retriever
-from dyenet.inference.templates import similarities
+from dyenet.inference.templates import embed_masks, similarities
 from dyenet.structures import Candidates, MaskPatches, StartingPoint, Template
 
 
@@ -23,14 +24,12 @@ class Match:
     alternatives: tuple[tuple[int, float], ...] = ()
 
 
-def match(candidates: Candidates, templates: Sequence[Template], config: RetrievalConfig) -> list[Match]:
-    """The candidates of a frame that are similar enough to any template of an object: of each object the best one,
-    or every one (``config.per_frame``).
+def match(scores: Tensor, object_ids: Sequence[int], config: RetrievalConfig) -> list[Match]:
+    """The candidates of a frame that are similar enough to an object, by their ``scores`` (M, K) for ``object_ids``: of
+    each object the best one, or every one (``config.per_frame``).
     """
-    object_ids = sorted({t.object_id for t in templates})
-    if not len(candidates) or not object_ids:
+    if not scores.numel():
         return []
-    scores = similarities(candidates.embeddings, templates, object_ids)  # (M, K)
     allowed = scores > config.similarity_threshold
     if config.identity == "best":
         allowed &= torch.zeros_like(allowed).scatter(1, scores.argmax(dim=1, keepdim=True), True)
@@ -52,12 +51,16 @@ def match(candidates: Candidates, templates: Sequence[Template], config: Retriev
 
 @dataclass
 class Retrieval:
-    """Finds starting points round by round; recovered masks are kept, for a box's mask is always the same."""
+    """Finds starting points round by round; recovered masks are kept, for a box's mask is always the same, and so
+    are their embeddings.
+    """
 
     retriever: Retriever
     propagator: Propagator
     config: RetrievalConfig
+    # By frame, row and object id:
     _recovered: dict[tuple[int, int, int], MaskPatches] = field(default_factory=dict)
+    _looks: dict[tuple[int, int, int], Tensor] = field(default_factory=dict)
 
     def starting_points(
         self,
@@ -68,13 +71,16 @@ class Retrieval:
         """Those of ``frames``, most similar first; none for an object in a frame where its mask is given."""
         given = {(t.object_id, t.frame) for t in templates if t.given}
         first = {t.object_id: t for t in reversed(templates)}  # the given template comes first
-        points = []
+        object_ids, points = sorted(first), []
         for done, frame in enumerate(frames, start=1):
             candidates = self.retriever.candidates(frame)
-            matches = [
-                m for m in match(candidates, templates, self.config) if (m.object_id, frame) not in given
-            ]
-            self._recover(frame, candidates, matches, first)
+            scores = similarities(candidates.embeddings, templates, object_ids)  # (M, K)
+            if self.config.second_look is not None:
+                scores = self._second_look(
+                    frame, candidates, scores, templates, first, least=self.config.second_look
+                )
+            matches = [m for m in match(scores, object_ids, self.config) if (m.object_id, frame) not in given]
+            self._recover(frame, candidates, [(m.row, m.object_id) for m in matches], first)
             for m in matches:
                 patch = self._recovered[frame, m.row, m.object_id]
                 if patch.areas().item() > 0:
@@ -92,13 +98,43 @@ class Retrieval:
                 progress(done, len(frames))
         return sorted(points, key=lambda p: -p.similarity)
 
+    def _second_look(
+        self,
+        frame: int,
+        candidates: Candidates,
+        scores: Tensor,
+        templates: Sequence[Template],
+        first: Mapping[int, Template],
+        *,
+        least: float,
+    ) -> Tensor:
+        """``scores`` (M, K); where they are above ``least``, those of the masks that are found when it is known whose
+        they should be, or -1 where none is.
+        """
+        object_ids, scores = sorted(first), scores.clone()
+        again = [(row, object_ids[column]) for row, column in (scores > least).nonzero().tolist()]
+        self._recover(frame, candidates, again, first)
+        new = [pair for pair in again if (frame, *pair) not in self._looks]
+        if new:
+            embeddings = embed_masks([(frame, self._recovered[frame, *pair]) for pair in new], self.retriever)
+            self._looks.update({(frame, *pair): e for pair, e in zip(new, embeddings, strict=True)})
+        for row, object_id in again:
+            shown = self._recovered[frame, row, object_id].areas().item() > 0
+            look = similarities(self._looks[frame, row, object_id][None], templates, [object_id])
+            scores[row, object_ids.index(object_id)] = look.item() if shown else -1.0
+        return scores
+
     def _recover(
-        self, frame: int, candidates: Candidates, matches: Sequence[Match], first: Mapping[int, Template]
+        self,
+        frame: int,
+        candidates: Candidates,
+        pairs: Sequence[tuple[int, int]],
+        first: Mapping[int, Template],
     ) -> None:
-        new = [m for m in matches if (frame, m.row, m.object_id) not in self._recovered]
+        """The masks of ``pairs`` of a candidate's row and an object's id."""
+        new = [pair for pair in pairs if (frame, *pair) not in self._recovered]
         if not new:
             return
-        boxes = candidates.boxes[[m.row for m in new]]
-        patches = self.propagator.recover(frame, boxes, [first[m.object_id] for m in new])
-        for m, patch in zip(new, patches, strict=True):
-            self._recovered[frame, m.row, m.object_id] = patch
+        boxes = candidates.boxes[[row for row, _ in new]]
+        patches = self.propagator.recover(frame, boxes, [first[object_id] for _, object_id in new])
+        self._recovered.update({(frame, *pair): patch for pair, patch in zip(new, patches, strict=True)})
