@@ -5,7 +5,8 @@ import torch
 from hand_made import square
 
 from dyenet.inference.config import RetrievalConfig
-from dyenet.inference.retrieval import Retrieval, match
+from dyenet.inference.retrieval import Match, Retrieval, match
+from dyenet.inference.templates import similarities
 from dyenet.structures import Candidates, MaskPatches, Template
 
 CONFIG = RetrievalConfig(similarity_threshold=0.7)
@@ -24,11 +25,15 @@ def template(object_id, *look, frame=0, given=True) -> Template:
     return Template(object_id, frame, square(0), looks(look)[0], given=given)
 
 
+def matches(found: Candidates, templates, config: RetrievalConfig = CONFIG) -> list[Match]:
+    object_ids = sorted({t.object_id for t in templates})
+    return match(similarities(found.embeddings, templates, object_ids), object_ids, config)
+
+
 def test_the_best_candidate_of_each_object_is_matched_to_its_nearest_template():
-    found = match(
+    found = matches(
         candidates((1, 0.2, 0), (1, 0, 0), (0, 0.6, 0.8)),
         [template(3, 0.8, 0.6, 0), template(3, 1, 0, 0), template(8, 0, 0, 1)],
-        CONFIG,
     )
     assert [(m.row, m.object_id) for m in found] == [(1, 3), (2, 8)]
     assert [m.similarity for m in found] == pytest.approx([1.0, 0.8])
@@ -36,20 +41,22 @@ def test_the_best_candidate_of_each_object_is_matched_to_its_nearest_template():
 
 def test_similarity_must_exceed_the_threshold():
     templates = [template(1, 1, 0)]
-    assert match(candidates((0.6, 0.8)), templates, CONFIG) == []
+    assert matches(candidates((0.6, 0.8)), templates) == []
     assert [
-        m.row for m in match(candidates((0.6, 0.8)), templates, replace(CONFIG, similarity_threshold=0.5))
+        m.row for m in matches(candidates((0.6, 0.8)), templates, replace(CONFIG, similarity_threshold=0.5))
     ] == [0]
 
 
 def test_a_candidate_starts_the_object_it_is_most_similar_to_or_all():
     templates = [template(1, 1, 0), template(2, 0.8, 0.6)]
-    found = match(candidates((1, 0.1)), templates, CONFIG)
+    found = matches(candidates((1, 0.1)), templates)
     assert [m.object_id for m in found] == [1]
     ((other, similarity),) = found[0].alternatives
     assert other == 2
     assert similarity == pytest.approx(0.86 / 1.01**0.5)
-    assert [m.object_id for m in match(candidates((1, 0.1)), templates, replace(CONFIG, identity="all"))] == [
+    assert [
+        m.object_id for m in matches(candidates((1, 0.1)), templates, replace(CONFIG, identity="all"))
+    ] == [
         1,
         2,
     ]
@@ -58,15 +65,14 @@ def test_a_candidate_starts_the_object_it_is_most_similar_to_or_all():
 def test_every_similar_candidate_of_a_frame_can_start_an_object():
     templates = [template(1, 1, 0)]
     near = candidates((1, 0.0), (0.9, 0.1), (0, 1))
-    assert [m.row for m in match(near, templates, CONFIG)] == [0]
-    every = match(near, templates, replace(CONFIG, per_frame="every"))
+    assert [m.row for m in matches(near, templates)] == [0]
+    every = matches(near, templates, replace(CONFIG, per_frame="every"))
     assert [(m.row, m.object_id) for m in every] == [(0, 1), (1, 1)]
 
 
 def test_no_candidates_match_nothing():
     assert (
-        match(Candidates(torch.zeros(0, 4), torch.zeros(0), torch.zeros(0, 2)), [template(1, 1, 0)], CONFIG)
-        == []
+        matches(Candidates(torch.zeros(0, 4), torch.zeros(0), torch.zeros(0, 2)), [template(1, 1, 0)]) == []
     )
 
 
@@ -103,3 +109,43 @@ def test_objects_are_not_retrieved_where_their_mask_is_given_nor_where_none_is_r
     points = Retrieval(source, source, CONFIG).starting_points(range(2), [template(1, 1, 0, frame=0)])
     assert points == []
     assert source.recovered == [(1, 40, 1)]  # its mask came out empty
+
+
+class Looks(Frames):
+    """What is found in the box at x = 0 looks like (0.9, 0.1), in that at 20 like (1, 0), and in that at 40 is nothing."""
+
+    embedded = 0
+
+    def embed(self, frame, boxes, masks):
+        self.embedded += len(boxes)
+        return torch.stack([looks((1, 0) if box[0] >= 20 else (0.9, 0.1))[0] for box in masks.boxes])
+
+
+def test_a_second_look_is_at_the_mask_that_is_found_for_an_object():
+    """Without it the first box would be the most similar, or the third, whose mask is empty."""
+    source = Looks([candidates((1, 0.2), (0.5, 0.8), (1, 0))])
+    config = replace(CONFIG, second_look=0.3)
+    retrieval, templates = Retrieval(source, source, config), [template(1, 1, 0, frame=9)]
+    (point,) = retrieval.starting_points(range(1), templates)
+    assert point.patch.boxes[0, 0] == 20
+    assert point.similarity == pytest.approx(1.0)
+    assert source.recovered == [(0, 0, 1), (0, 20, 1), (0, 40, 1)]
+    assert source.embedded == 3
+    (again,) = retrieval.starting_points(range(1), [*templates, template(1, 0, 1, frame=5, given=False)])
+    assert again.similarity == pytest.approx(1.0)
+    assert (len(source.recovered), source.embedded) == (3, 3)  # kept
+    strict = Retrieval(source, source, replace(CONFIG, second_look=0.7))
+    (first,) = strict.starting_points(range(1), templates)
+    assert first.patch.boxes[0, 0] == 0
+    assert first.similarity == pytest.approx(0.9 / 0.82**0.5)
+
+
+def test_every_object_has_a_second_look_of_its_own():
+    """The box looks like the second object more, but what is found in it looks like the first."""
+    source = Looks([candidates((0.6, 0.8))])
+    config = replace(CONFIG, second_look=0.5, identity="all")
+    points = Retrieval(source, source, config).starting_points(
+        range(1), [template(1, 1, 0, frame=9), template(2, 0, 1, frame=9)]
+    )
+    assert source.recovered == [(0, 0, 1), (0, 0, 2)]
+    assert [p.object_id for p in points] == [1]
