@@ -112,7 +112,7 @@ def test_objects_are_not_retrieved_where_their_mask_is_given_nor_where_none_is_r
 
 
 class Looks(Frames):
-    """What is found in the box at x = 0 looks like (0.9, 0.1), in that at 20 like (1, 0), and in that at 40 is nothing."""
+    """What is found in the box at x = 0 looks like (0.9, 0.1), in that at 20 like (1, 0); in that at 40 is nothing."""
 
     embedded = 0
 
