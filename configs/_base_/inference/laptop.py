@@ -5,9 +5,10 @@ inference = dict(
     max_size=640,
     max_zoom=2.0,
     retrieval=dict(  # chosen on composites
-        similarity_threshold=0.55,
+        similarity_threshold=0.65,
         max_proposals=12,
         matched_boxes=3,
+        second_look=0.4,
         frame_step=3,
         embedding="pooled",
     ),
