@@ -99,9 +99,9 @@ def _verify(
 
     def verify(tracklet: Tracklet) -> None:
         with stopwatch("verify"):
-            compare(tracklet, given, retriever)
+            another = compare(tracklet, given, retriever)
             if verification is not None:
-                verification.cut_where_lost(tracklet)
+                verification.cut_where_lost(tracklet, another)
 
     return verify
 

@@ -24,9 +24,16 @@ class Match:
     alternatives: tuple[tuple[int, float], ...] = ()
 
 
-def match(scores: Tensor, object_ids: Sequence[int], config: RetrievalConfig) -> list[Match]:
+NEARLY = 0.05
+"""A part of an object is as similar to it as the whole, so a larger mask that is less similar by this counts more."""
+
+
+def match(
+    scores: Tensor, object_ids: Sequence[int], config: RetrievalConfig, areas: Tensor | None = None
+) -> list[Match]:
     """The candidates of a frame that are similar enough to an object, by their ``scores`` (M, K) for ``object_ids``: of
-    each object the best one, or every one (``config.per_frame``).
+    each object the best one, or every one (``config.per_frame``). With the ``areas`` (M, K) of the masks in them the
+    best one is the largest of those that are within ``NEARLY`` of the most similar one.
     """
     if not scores.numel():
         return []
@@ -34,7 +41,11 @@ def match(scores: Tensor, object_ids: Sequence[int], config: RetrievalConfig) ->
     if config.identity == "best":
         allowed &= torch.zeros_like(allowed).scatter(1, scores.argmax(dim=1, keepdim=True), True)
     if config.per_frame == "best":
-        best = torch.where(allowed, scores, -2.0).argmax(dim=0, keepdim=True)
+        ranks = torch.where(allowed, scores, -2.0)
+        if areas is not None:
+            near = allowed & (ranks >= ranks.amax(dim=0) - NEARLY)
+            ranks = torch.where(near, areas, -2.0)
+        best = ranks.argmax(dim=0, keepdim=True)
         allowed &= torch.zeros_like(allowed).scatter(0, best, True)
     matches = []
     for column, row in allowed.T.nonzero().tolist():
@@ -75,11 +86,13 @@ class Retrieval:
         for done, frame in enumerate(frames, start=1):
             candidates = self.retriever.candidates(frame)
             scores = similarities(candidates.embeddings, templates, object_ids)  # (M, K)
+            areas = None
             if self.config.second_look is not None:
-                scores = self._second_look(
+                scores, areas = self._second_look(
                     frame, candidates, scores, templates, first, least=self.config.second_look
                 )
-            matches = [m for m in match(scores, object_ids, self.config) if (m.object_id, frame) not in given]
+            found = match(scores, object_ids, self.config, areas)
+            matches = [m for m in found if (m.object_id, frame) not in given]
             self._recover(frame, candidates, [(m.row, m.object_id) for m in matches], first)
             for m in matches:
                 patch = self._recovered[frame, m.row, m.object_id]
@@ -107,11 +120,11 @@ class Retrieval:
         first: Mapping[int, Template],
         *,
         least: float,
-    ) -> Tensor:
+    ) -> tuple[Tensor, Tensor]:
         """``scores`` (M, K); where they are above ``least``, those of the masks that are found when it is known whose
-        they should be, or -1 where none is.
+        they should be, or -1 where none is. And the areas (M, K) of these masks, 0 elsewhere.
         """
-        object_ids, scores = sorted(first), scores.clone()
+        object_ids, scores, areas = sorted(first), scores.clone(), torch.zeros_like(scores)
         again = [(row, object_ids[column]) for row, column in (scores > least).nonzero().tolist()]
         self._recover(frame, candidates, again, first)
         new = [pair for pair in again if (frame, *pair) not in self._looks]
@@ -119,10 +132,11 @@ class Retrieval:
             embeddings = embed_masks([(frame, self._recovered[frame, *pair]) for pair in new], self.retriever)
             self._looks.update({(frame, *pair): e for pair, e in zip(new, embeddings, strict=True)})
         for row, object_id in again:
-            shown = self._recovered[frame, row, object_id].areas().item() > 0
+            at = row, object_ids.index(object_id)
+            areas[at] = self._recovered[frame, row, object_id].areas().item()
             look = similarities(self._looks[frame, row, object_id][None], templates, [object_id])
-            scores[row, object_ids.index(object_id)] = look.item() if shown else -1.0
-        return scores
+            scores[at] = look.item() if areas[at] > 0 else -1.0
+        return scores, areas
 
     def _recover(
         self,

@@ -4,7 +4,7 @@ which end a tracklet only where its mask gets small.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from statistics import median
 
 from dyenet.inference.config import VerificationConfig
@@ -16,12 +16,19 @@ NEAR = 9
 """Frames from a given mask in which its tracklet is taken to be right."""
 
 
-def compare(tracklet: Tracklet, templates: Sequence[Template], retriever: Retriever) -> None:
-    """Sets ``tracklet.similarities``: of every mask the cosine to the most similar of its object's ``templates``."""
+def compare(tracklet: Tracklet, templates: Sequence[Template], retriever: Retriever) -> set[int]:
+    """Sets ``tracklet.similarities``: of every mask the cosine to the most similar of its object's ``templates``. Returns
+    the frames in which the mask is more similar to another object's.
+    """
     frames = sorted(tracklet.patches)
     embeddings = embed_masks([(f, tracklet.patches[f]) for f in frames], retriever)
-    found = similarities(embeddings, templates, [tracklet.object_id])[:, 0].tolist()
-    tracklet.similarities = dict(zip(frames, found, strict=True))
+    own = similarities(embeddings, templates, [tracklet.object_id])[:, 0]
+    tracklet.similarities = dict(zip(frames, own.tolist(), strict=True))
+    others = sorted({t.object_id for t in templates} - {tracklet.object_id})
+    if not others:
+        return set()
+    another = similarities(embeddings, templates, others).amax(dim=1) > own
+    return {frame for frame, is_another in zip(frames, another.tolist(), strict=True) if is_another}
 
 
 class Verification:
@@ -34,10 +41,11 @@ class Verification:
         self._share, self._times = config.min_share, config.times
         self._near: dict[int, list[float]] = {}
 
-    def cut_where_lost(self, tracklet: Tracklet) -> None:
+    def cut_where_lost(self, tracklet: Tracklet, another: Collection[int] = ()) -> None:
         """Ends ``tracklet``, compared before, in either direction from its start, before the first ``times`` masks
         running whose similarity is below ``min_share`` of the usual one: the median over what the object's given
-        tracklets have within ``NEAR`` frames of their start. Without any such mask nothing is cut.
+        tracklets have within ``NEAR`` frames of their start. Without any such mask nothing is cut. A retrieved one's
+        masks that look more like ``another`` object, in these frames, count as such, too.
         """
         start, similar = tracklet.start.frame, tracklet.similarities
         frames = sorted(f for f in tracklet.patches if f != start)
@@ -50,8 +58,9 @@ class Verification:
         for direction in ([f for f in frames if f > start], [f for f in reversed(frames) if f < start]):
             run = 0
             for position, frame in enumerate(direction, start=1):
-                run = run + 1 if similar[frame] < least else 0
+                lost = similar[frame] < least or (frame in another and not tracklet.start.given)
+                run = run + 1 if lost else 0
                 if run == self._times:
-                    for lost in direction[position - run :]:
-                        del tracklet.patches[lost], similar[lost]
+                    for cut in direction[position - run :]:
+                        del tracklet.patches[cut], similar[cut]
                     break
