@@ -17,8 +17,8 @@ NEAR = 9
 
 
 def compare(tracklet: Tracklet, templates: Sequence[Template], retriever: Retriever) -> set[int]:
-    """Sets ``tracklet.similarities``: of every mask the cosine to the most similar of its object's ``templates``. Returns
-    the frames in which the mask is more similar to another object's.
+    """Sets ``tracklet.similarities``: of every mask the cosine to the most similar of its object's ``templates``.
+    Returns the frames in which the mask is more similar to another object's.
     """
     frames = sorted(tracklet.patches)
     embeddings = embed_masks([(f, tracklet.patches[f]) for f in frames], retriever)

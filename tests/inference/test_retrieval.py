@@ -70,6 +70,19 @@ def test_every_similar_candidate_of_a_frame_can_start_an_object():
     assert [(m.row, m.object_id) for m in every] == [(0, 1), (1, 1)]
 
 
+def test_of_masks_that_are_nearly_as_similar_the_largest_is_chosen():
+    """Of four candidates the fourth is too dissimilar, the second below the threshold for the second object."""
+    scores = torch.tensor([[0.90, 0.71], [0.86, 0.69], [0.88, 0.72], [0.84, 0.0]])
+    areas = torch.tensor([[10.0, 40.0], [30.0, 50.0], [20.0, 30.0], [90.0, 0.0]])
+    assert [(m.row, m.object_id) for m in match(scores, [4, 6], replace(CONFIG, identity="all"))] == [
+        (0, 4),
+        (2, 6),
+    ]
+    found = match(scores, [4, 6], replace(CONFIG, identity="all"), areas)
+    assert [(m.row, m.object_id) for m in found] == [(1, 4), (0, 6)]
+    assert [m.similarity for m in found] == pytest.approx([0.86, 0.71])
+
+
 def test_no_candidates_match_nothing():
     assert (
         matches(Candidates(torch.zeros(0, 4), torch.zeros(0), torch.zeros(0, 2)), [template(1, 1, 0)]) == []
@@ -112,13 +125,13 @@ def test_objects_are_not_retrieved_where_their_mask_is_given_nor_where_none_is_r
 
 
 class Looks(Frames):
-    """What is found in the box at x = 0 looks like (0.9, 0.1), in that at 20 like (1, 0); in that at 40 is nothing."""
+    """What is found in the box at x = 0 looks like (0.9, 0.4), in that at 20 like (1, 0); in that at 40 is nothing."""
 
     embedded = 0
 
     def embed(self, frame, boxes, masks):
         self.embedded += len(boxes)
-        return torch.stack([looks((1, 0) if box[0] >= 20 else (0.9, 0.1))[0] for box in masks.boxes])
+        return torch.stack([looks((1, 0) if box[0] >= 20 else (0.9, 0.4))[0] for box in masks.boxes])
 
 
 def test_a_second_look_is_at_the_mask_that_is_found_for_an_object():
@@ -137,7 +150,7 @@ def test_a_second_look_is_at_the_mask_that_is_found_for_an_object():
     strict = Retrieval(source, source, replace(CONFIG, second_look=0.7))
     (first,) = strict.starting_points(range(1), templates)
     assert first.patch.boxes[0, 0] == 0
-    assert first.similarity == pytest.approx(0.9 / 0.82**0.5)
+    assert first.similarity == pytest.approx(0.9 / 0.97**0.5)
 
 
 def test_every_object_has_a_second_look_of_its_own():

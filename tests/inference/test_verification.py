@@ -35,6 +35,7 @@ def cut(
     times: int = 2,
     own: float = 1.0,
     after: dict[int, float] | None = None,
+    rivals: bool = False,
 ) -> list[int]:
     """What is left of the frames 0 to 29 of object 1 at a least share of 0.5, so of 0.4 by the usual 0.8.
 
@@ -45,8 +46,8 @@ def cut(
 
     def verified(point: StartingPoint, levels: dict[int, float]) -> Tracklet:
         tracklet = Tracklet(point, dict.fromkeys(ALL, MASK))
-        compare(tracklet, templates, Embeds(levels))
-        verification.cut_where_lost(tracklet)
+        more_like_2 = compare(tracklet, templates, Embeds(levels))
+        verification.cut_where_lost(tracklet, more_like_2 if rivals else ())
         assert tracklet.similarities.keys() == tracklet.patches.keys()
         return tracklet
 
@@ -96,3 +97,18 @@ def test_only_the_object_s_own_templates_count():
     looks_like_2 = dict.fromkeys(range(10, 30), 0.0)
     assert cut(looks_like_2) == ALL[:10]
     assert cut(looks_like_2, own=0.6) == ALL  # to its template 0.8, where 0.96 is usual
+
+
+def test_a_retrieved_mask_that_looks_more_like_another_object_counts_as_lost():
+    """To the other object's template it has 0.8 where its own level is 0.6, which is above 0.4."""
+    like_2 = {20: 0.6, 21: 0.6, 25: 0.75}
+    assert cut(like_2, given=False, start=15, after={}, rivals=True) == ALL[:20]
+    assert cut(like_2, given=False, start=15, after={}) == ALL
+    assert cut(like_2, rivals=True) == ALL  # a given one is taken to know better
+
+
+def test_frames_in_which_another_object_is_more_similar():
+    tracklet = Tracklet(StartingPoint(1, 0, MASK), dict.fromkeys(range(4), MASK))
+    looks = Embeds({0: 0.9, 1: 0.6, 2: 0.71, 3: 0.70})
+    assert compare(tracklet, [template(1), template(2, 0.0), template(3, -1.0)], looks) == {1, 3}
+    assert compare(tracklet, [template(1)], looks) == set()
