@@ -141,7 +141,8 @@ class VideoClips(ClipDataset):
     or backwards in time, under one random crop, flip and change of colour; flow by DIS on the result (reading D21).
 
     ``distant_first``: the share of clips whose first frame is any frame of the sequence, for templates that are as old
-    as those at test time; flow from it means nothing then, see ``RecurrenceConfig.template_frame``.
+    as those at test time; flow from it means nothing then, see ``RecurrenceConfig.template_frame``. ``covered_first``:
+    the share of clips in whose first frame a part of each object is covered, so that templates do not show all of it.
     Identities: one per object of every sequence of the split.
     """
 
@@ -152,11 +153,12 @@ class VideoClips(ClipDataset):
         split: str = "train",
         max_step: int = 3,
         distant_first: float = 0.0,
+        covered_first: float = 0.0,
         **common: Any,
     ) -> None:
         super().__init__(**common)
         self.videos = find_videos(root, split)
-        self.max_step, self.distant_first = max_step, distant_first
+        self.max_step, self.distant_first, self.covered_first = max_step, distant_first, covered_first
         self.offsets = np.cumsum([0, *(v.num_objects for v in self.videos)])
         self.identity_names = [n for v in self.videos for n in v.identity_names()]
 
@@ -172,6 +174,8 @@ class VideoClips(ClipDataset):
                 f"{masks.shape[2]}x{masks.shape[1]}"
             )
         frames, masks = augmented(self.augment, rng, frames, masks)
+        if self.covered_first and rng.random() < self.covered_first:
+            cover_parts(rng, frames[0], masks[0])
         identities = range(self.offsets[which], self.offsets[which + 1])
         return make_clip(frames, masks, None, identities, [str(video.images[i]) for i in at])
 
@@ -194,6 +198,25 @@ def random_times(
     if distant_first and rng.random() < distant_first:
         times[0] = int(rng.integers(length))
     return times
+
+
+def cover_parts(rng: Generator, frame: NDArray[np.uint8], mask: NDArray[np.uint8]) -> None:
+    """Covers, in place, a part of every object of a ``frame`` (H, W, 3) and its ``mask`` (H, W) with background from
+    elsewhere in the frame: what lies on one side of a random line, which leaves a third to four fifths of the object.
+    """
+    labels, (height, width) = mask.copy(), mask.shape
+    other = np.where((labels > 0)[..., None], frame.mean(axis=(0, 1)).astype(np.uint8), frame)
+    shift = rng.integers(height // 4, height), rng.integers(width // 4, width)
+    other = np.roll(other, shift, axis=(0, 1))
+    for object_id in np.unique(labels[(labels > 0) & (labels < VOID)]):
+        rows, columns = np.nonzero(labels == object_id)
+        angle = rng.uniform(0, 2 * np.pi)
+        least = np.quantile(columns * np.cos(angle) + rows * np.sin(angle), rng.uniform(1 / 3, 0.8))
+        top, bottom, left, right = rows.min(), rows.max() + 1, columns.min(), columns.max() + 1
+        y, x = np.mgrid[top:bottom, left:right]
+        covered = x * np.cos(angle) + y * np.sin(angle) > least
+        frame[top:bottom, left:right][covered] = other[top:bottom, left:right][covered]
+        mask[top:bottom, left:right][covered] = 0
 
 
 @DATASETS.register_module()

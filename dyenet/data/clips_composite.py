@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.random import Generator
 
-from dyenet.data.clips import ClipDataset, augmented, make_clip, random_times
+from dyenet.data.clips import ClipDataset, augmented, cover_parts, make_clip, random_times
 from dyenet.data.clips_files import AnnotatedVideo, find_images, find_videos, list_pictures, read_picture
 from dyenet.data.clips_images import VIRTUAL_FRAMES, read_image, span
 from dyenet.data.compositing import (
@@ -37,8 +37,8 @@ class CompositeClips(ClipDataset):
     with their object, as backgrounds; ``images``: roots as for ``ImageClips``, whose objects are cut out and bent;
     ``backgrounds``: folders of pictures without masks. Flow is exact (in all but ``estimated_flow`` of the clips)
     where nothing in the clip is from a video, else DIS on the finished frames. ``distant_first``: the share of
-    sequences that show any of their frames in the clip's first, as in ``VideoClips``. Identities: one per sequence,
-    then one per object of every image.
+    sequences that show any of their frames in the clip's first; it and ``covered_first`` as in ``VideoClips``.
+    Identities: one per sequence, then one per object of every image.
     """
 
     def __init__(
@@ -51,10 +51,11 @@ class CompositeClips(ClipDataset):
         max_step: int = 3,
         estimated_flow: float = 0.5,
         distant_first: float = 0.0,
+        covered_first: float = 0.0,
         **common: Any,
     ) -> None:
         super().__init__(**common)
-        self.distant_first = distant_first
+        self.distant_first, self.covered_first = distant_first, covered_first
         found = [v for block in videos for v in find_videos(block["root"], block["split"])]
         self.videos = [v for v in found if v.num_objects == 1]
         self.images = [i for root in images for i in find_images(root, skip_corrupt=self.skip_corrupt)]
@@ -82,6 +83,8 @@ class CompositeClips(ClipDataset):
             sources.append(source)
         frames, masks, flow = draw_layers(layers + front, self.num_frames, self.size)
         frames, masks = augmented(self.augment, rng, frames, masks, geometry=False)
+        if self.covered_first and rng.random() < self.covered_first:
+            cover_parts(rng, frames[0], masks[0])
         estimated = is_video or rng.random() < self.estimated_flow
         return make_clip(frames, masks, None if estimated else flow, identities, sources)
 

@@ -13,6 +13,7 @@ from dyenet.data.clips import (
     MixedClips,
     SyntheticClips,
     VideoClips,
+    cover_parts,
     make_clip,
     random_times,
 )
@@ -191,6 +192,40 @@ def test_the_first_frame_alone_is_distant(kind, data):
         assert abs(shown[2] - shown[1]) == 1
         firsts.add(shown[0] - shown[1])
     assert max(map(abs, firsts)) > 2
+
+
+def test_a_covered_object_keeps_a_third_to_four_fifths_of_itself_on_one_side_of_a_line():
+    """The rest shows grey background, the only one there is; void and the other object's own part stay."""
+    seen = set()
+    for seed in range(30):
+        frame = np.full((40, 60, 3), 128, np.uint8)
+        mask = np.zeros((40, 60), np.uint8)
+        mask[4:24, 6:26], mask[20:36, 36:56], mask[0, 0] = 1, 2, 255
+        frame[mask == 1], frame[mask == 2] = (250, 0, 0), (0, 0, 250)
+        picture, labels = frame.copy(), mask.copy()
+        cover_parts(np.random.default_rng(seed), picture, labels)
+        for object_id in (1, 2):
+            kept, lost = (labels == object_id)[mask == object_id], (labels == 0)[mask == object_id]
+            assert (kept | lost).all()
+            assert 0.3 < kept.mean() < 0.82
+            rows, columns = np.nonzero(mask == object_id)
+            ways = np.deg2rad(np.arange(0, 360, 3))[:, None]
+            along = columns * np.cos(ways) + rows * np.sin(ways)
+            assert np.any(np.where(kept, along, -np.inf).max(1) < np.where(lost, along, np.inf).min(1) + 1)
+            seen.add(round(kept.mean(), 1))
+        assert (picture[labels == 1] == (250, 0, 0)).all()
+        assert (picture[labels == 2] == (0, 0, 250)).all()
+        assert not (picture[labels == 0] == (250, 0, 0)).all(axis=-1).any()
+        assert labels[0, 0] == 255
+    assert len(seen) > 3
+
+
+@pytest.mark.parametrize("kind", ["video", "composite"])
+def test_the_first_frame_alone_is_covered(kind, data):
+    whole, covered = (make(kind, data, covered_first=share) for share in (0.0, 1.0))
+    assert sum((whole[k].masks[0] != covered[k].masks[0]).any() for k in range(8)) >= 6
+    for k in range(8):
+        assert torch.equal(whole[k].frames[1:], covered[k].frames[1:])
 
 
 def test_clips_of_any_length_stay_on_their_objects_paths():
