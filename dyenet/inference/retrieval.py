@@ -60,10 +60,14 @@ def match(
     return matches
 
 
+Masks = dict[tuple[int, int], MaskPatches]
+"""Of one frame, by the row of a candidate and the id of an object."""
+
+
 @dataclass
 class Retrieval:
-    """Finds starting points round by round; recovered masks are kept, for a box's mask is always the same, and so
-    are their embeddings.
+    """Finds starting points round by round. A box's mask is always the same: those of starting points are kept, and of
+    a second look, which is at many more, embedding and area.
     """
 
     retriever: Retriever
@@ -71,7 +75,7 @@ class Retrieval:
     config: RetrievalConfig
     # By frame, row and object id:
     _recovered: dict[tuple[int, int, int], MaskPatches] = field(default_factory=dict)
-    _looks: dict[tuple[int, int, int], Tensor] = field(default_factory=dict)
+    _looks: dict[tuple[int, int, int], tuple[Tensor, float]] = field(default_factory=dict)
 
     def starting_points(
         self,
@@ -86,14 +90,14 @@ class Retrieval:
         for done, frame in enumerate(frames, start=1):
             candidates = self.retriever.candidates(frame)
             scores = similarities(candidates.embeddings, templates, object_ids)  # (M, K)
-            areas = None
+            areas, seen = None, Masks()
             if self.config.second_look is not None:
-                scores, areas = self._second_look(
+                scores, areas, seen = self._second_look(
                     frame, candidates, scores, templates, first, least=self.config.second_look
                 )
             found = match(scores, object_ids, self.config, areas)
             matches = [m for m in found if (m.object_id, frame) not in given]
-            self._recover(frame, candidates, [(m.row, m.object_id) for m in matches], first)
+            self._keep(frame, candidates, [(m.row, m.object_id) for m in matches], first, seen)
             for m in matches:
                 patch = self._recovered[frame, m.row, m.object_id]
                 if patch.areas().item() > 0:
@@ -120,23 +124,40 @@ class Retrieval:
         first: Mapping[int, Template],
         *,
         least: float,
-    ) -> tuple[Tensor, Tensor]:
+    ) -> tuple[Tensor, Tensor, Masks]:
         """``scores`` (M, K); where they are above ``least``, those of the masks that are found when it is known whose
-        they should be, or -1 where none is. And the areas (M, K) of these masks, 0 elsewhere.
+        they should be, or -1 where none is. The areas (M, K) of these masks, 0 elsewhere. And those found just now.
         """
         object_ids, scores, areas = sorted(first), scores.clone(), torch.zeros_like(scores)
         again = [(row, object_ids[column]) for row, column in (scores > least).nonzero().tolist()]
-        self._recover(frame, candidates, again, first)
-        new = [pair for pair in again if (frame, *pair) not in self._looks]
+        new = self._recover(frame, candidates, [p for p in again if (frame, *p) not in self._looks], first)
         if new:
-            embeddings = embed_masks([(frame, self._recovered[frame, *pair]) for pair in new], self.retriever)
-            self._looks.update({(frame, *pair): e for pair, e in zip(new, embeddings, strict=True)})
+            embeddings = embed_masks([(frame, patch) for patch in new.values()], self.retriever)
+            for (pair, patch), embedding in zip(new.items(), embeddings, strict=True):
+                self._looks[frame, *pair] = embedding, patch.areas().item()
         for row, object_id in again:
             at = row, object_ids.index(object_id)
-            areas[at] = self._recovered[frame, row, object_id].areas().item()
-            look = similarities(self._looks[frame, row, object_id][None], templates, [object_id])
+            embedding, areas[at] = self._looks[frame, row, object_id]
+            look = similarities(embedding[None], templates, [object_id])
             scores[at] = look.item() if areas[at] > 0 else -1.0
-        return scores, areas
+        return scores, areas, new
+
+    def _keep(
+        self,
+        frame: int,
+        candidates: Candidates,
+        pairs: Sequence[tuple[int, int]],
+        first: Mapping[int, Template],
+        seen: Masks,
+    ) -> None:
+        """Keeps the masks of ``pairs``, those that were just ``seen`` or are found now, without the others of their
+        batch.
+        """
+        new = [pair for pair in pairs if (frame, *pair) not in self._recovered]
+        found = seen | self._recover(frame, candidates, [pair for pair in new if pair not in seen], first)
+        for pair in new:
+            patch = found[pair]
+            self._recovered[frame, *pair] = MaskPatches(patch.boxes.clone(), patch.probabilities.clone())
 
     def _recover(
         self,
@@ -144,11 +165,9 @@ class Retrieval:
         candidates: Candidates,
         pairs: Sequence[tuple[int, int]],
         first: Mapping[int, Template],
-    ) -> None:
-        """The masks of ``pairs`` of a candidate's row and an object's id."""
-        new = [pair for pair in pairs if (frame, *pair) not in self._recovered]
-        if not new:
-            return
-        boxes = candidates.boxes[[row for row, _ in new]]
-        patches = self.propagator.recover(frame, boxes, [first[object_id] for _, object_id in new])
-        self._recovered.update({(frame, *pair): patch for pair, patch in zip(new, patches, strict=True)})
+    ) -> Masks:
+        if not pairs:
+            return {}
+        boxes = candidates.boxes[[row for row, _ in pairs]]
+        patches = self.propagator.recover(frame, boxes, [first[object_id] for _, object_id in pairs])
+        return dict(zip(pairs, patches, strict=True))
