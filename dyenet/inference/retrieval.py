@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -62,6 +63,8 @@ def match(
 
 Masks = dict[tuple[int, int], MaskPatches]
 """Of one frame, by the row of a candidate and the id of an object."""
+Recover = Callable[[Sequence[tuple[int, int]]], Masks]
+"""The masks of such pairs."""
 
 
 @dataclass
@@ -90,14 +93,14 @@ class Retrieval:
         for done, frame in enumerate(frames, start=1):
             candidates = self.retriever.candidates(frame)
             scores = similarities(candidates.embeddings, templates, object_ids)  # (M, K)
+            recover = partial(self._recover, frame, candidates, first)
             areas, seen = None, Masks()
             if self.config.second_look is not None:
-                scores, areas, seen = self._second_look(
-                    frame, candidates, scores, templates, first, least=self.config.second_look
-                )
+                again = scores > self.config.second_look
+                scores, areas, seen = self._second_look(frame, scores, again, templates, object_ids, recover)
             found = match(scores, object_ids, self.config, areas)
             matches = [m for m in found if (m.object_id, frame) not in given]
-            self._keep(frame, candidates, [(m.row, m.object_id) for m in matches], first, seen)
+            self._keep(frame, [(m.row, m.object_id) for m in matches], seen, recover)
             for m in matches:
                 patch = self._recovered[frame, m.row, m.object_id]
                 if patch.areas().item() > 0:
@@ -118,43 +121,35 @@ class Retrieval:
     def _second_look(
         self,
         frame: int,
-        candidates: Candidates,
         scores: Tensor,
+        again: Tensor,
         templates: Sequence[Template],
-        first: Mapping[int, Template],
-        *,
-        least: float,
+        object_ids: Sequence[int],
+        recover: Recover,
     ) -> tuple[Tensor, Tensor, Masks]:
-        """``scores`` (M, K); where they are above ``least``, those of the masks that are found when it is known whose
+        """``scores`` (M, K); where ``again`` (M, K) says so, those of the masks that are found when it is known whose
         they should be, or -1 where none is. The areas (M, K) of these masks, 0 elsewhere. And those found just now.
         """
-        object_ids, scores, areas = sorted(first), scores.clone(), torch.zeros_like(scores)
-        again = [(row, object_ids[column]) for row, column in (scores > least).nonzero().tolist()]
-        new = self._recover(frame, candidates, [p for p in again if (frame, *p) not in self._looks], first)
+        scores, areas = scores.clone(), torch.zeros_like(scores)
+        pairs = [(row, object_ids[column]) for row, column in again.nonzero().tolist()]
+        new = recover([pair for pair in pairs if (frame, *pair) not in self._looks])
         if new:
             embeddings = embed_masks([(frame, patch) for patch in new.values()], self.retriever)
             for (pair, patch), embedding in zip(new.items(), embeddings, strict=True):
                 self._looks[frame, *pair] = embedding, patch.areas().item()
-        for row, object_id in again:
+        for row, object_id in pairs:
             at = row, object_ids.index(object_id)
             embedding, areas[at] = self._looks[frame, row, object_id]
             look = similarities(embedding[None], templates, [object_id])
             scores[at] = look.item() if areas[at] > 0 else -1.0
         return scores, areas, new
 
-    def _keep(
-        self,
-        frame: int,
-        candidates: Candidates,
-        pairs: Sequence[tuple[int, int]],
-        first: Mapping[int, Template],
-        seen: Masks,
-    ) -> None:
+    def _keep(self, frame: int, pairs: Sequence[tuple[int, int]], seen: Masks, recover: Recover) -> None:
         """Keeps the masks of ``pairs``, those that were just ``seen`` or are found now, without the others of their
         batch.
         """
         new = [pair for pair in pairs if (frame, *pair) not in self._recovered]
-        found = seen | self._recover(frame, candidates, [pair for pair in new if pair not in seen], first)
+        found = seen | recover([pair for pair in new if pair not in seen])
         for pair in new:
             patch = found[pair]
             self._recovered[frame, *pair] = MaskPatches(patch.boxes.clone(), patch.probabilities.clone())
@@ -163,8 +158,8 @@ class Retrieval:
         self,
         frame: int,
         candidates: Candidates,
-        pairs: Sequence[tuple[int, int]],
         first: Mapping[int, Template],
+        pairs: Sequence[tuple[int, int]],
     ) -> Masks:
         if not pairs:
             return {}

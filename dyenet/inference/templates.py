@@ -31,6 +31,14 @@ def similarities(embeddings: Tensor, templates: Sequence[Template], object_ids: 
     return best
 
 
+def own_and_rival(embeddings: Tensor, templates: Sequence[Template], object_id: int) -> tuple[Tensor, Tensor]:
+    """(R, D) embeddings -> (R,) each: the similarity to an object and to the most similar other one; -1 without any."""
+    others = sorted({t.object_id for t in templates} - {object_id})
+    own = similarities(embeddings, templates, [object_id])[:, 0]
+    rival = similarities(embeddings, templates, others).amax(dim=1) if others else torch.full_like(own, -1.0)
+    return own, rival
+
+
 def expand_templates(
     tubes: Mapping[int, MaskTube],
     templates: Sequence[Template],
@@ -46,20 +54,16 @@ def expand_templates(
     least similarity where the config names none.
     """
     threshold = threshold if config.threshold is None else config.threshold
-    object_ids = sorted({t.object_id for t in templates})
     added: list[Template] = []
     for tube in tubes.values():
         known = {t.frame for t in templates if t.object_id == tube.object_id}
         masks = [(f, p) for f, p in _confident_masks(tube, config) if f not in known]
-        if not masks or tube.object_id not in object_ids:
+        looks = [t.embedding for t in templates if t.object_id == tube.object_id]
+        if not masks or not looks:
             continue
         embeddings = embed_masks(masks, retriever)
-        scores = similarities(embeddings, templates, object_ids)
-        own = scores[:, object_ids.index(tube.object_id)]
-        others = scores[:, [c for c, i in enumerate(object_ids) if i != tube.object_id]]
-        rival = others.amax(dim=1) if others.shape[1] else torch.full_like(own, -1.0)
+        own, rival = own_and_rival(embeddings, templates, tube.object_id)
         accepted = (own >= threshold) & (own - rival >= config.margin)
-        looks = [t.embedding for t in templates if t.object_id == tube.object_id]
         room = config.max_per_round
         for row in own.argsort(descending=True, stable=True).tolist():
             if not accepted[row] or room == 0:

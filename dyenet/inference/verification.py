@@ -9,7 +9,7 @@ from statistics import median
 
 from dyenet.inference.config import VerificationConfig
 from dyenet.inference.protocols import Retriever
-from dyenet.inference.templates import embed_masks, similarities
+from dyenet.inference.templates import embed_masks, own_and_rival
 from dyenet.structures import Template, Tracklet
 
 NEAR = 9
@@ -22,13 +22,9 @@ def compare(tracklet: Tracklet, templates: Sequence[Template], retriever: Retrie
     """
     frames = sorted(tracklet.patches)
     embeddings = embed_masks([(f, tracklet.patches[f]) for f in frames], retriever)
-    own = similarities(embeddings, templates, [tracklet.object_id])[:, 0]
+    own, rival = own_and_rival(embeddings, templates, tracklet.object_id)
     tracklet.similarities = dict(zip(frames, own.tolist(), strict=True))
-    others = sorted({t.object_id for t in templates} - {tracklet.object_id})
-    if not others:
-        return set()
-    another = similarities(embeddings, templates, others).amax(dim=1) > own
-    return {frame for frame, is_another in zip(frames, another.tolist(), strict=True) if is_another}
+    return {frames[row] for row in (rival > own).nonzero()[:, 0].tolist()}
 
 
 class Verification:

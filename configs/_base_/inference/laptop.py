@@ -16,8 +16,8 @@ inference = dict(
         starting_mask="probability",  # as in its training
         min_component_ratio=0.1,  # this and the next two chosen on devval
         new_component_ratio=0.5,
-        competition=True,
         recent_step=10,
+        competition=True,
     ),
     expansion=dict(threshold=0.6),  # this and the next chosen on composites of training sequences
     verification=dict(min_share=0.6),
