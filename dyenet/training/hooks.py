@@ -15,6 +15,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
 from dyenet.data.clips_images import FirstFrameClips
+from dyenet.errors import ConfigError
 from dyenet.models.weights import save_network
 from dyenet.registry import HOOKS
 from dyenet.training.checkpoints import POINTER, write_atomically
@@ -89,6 +90,33 @@ class AtomicCheckpointHook(Hook):
 
     def after_train(self, runner: Runner) -> None:
         export(runner, Path(runner.work_dir) / "final.safetensors", {"iterations": runner.iter})
+
+
+@HOOKS.register_module()
+class WeightEnsembleHook(Hook):
+    """At the end the network goes back towards the weights that the training began from: ``share`` in [0, 1] of the way
+    to the trained ones is kept, and exported.
+
+    What fine-tuning unlearns comes back sooner than what it learned goes (WiSE-FT: Wortsman et al., "Robust fine-tuning
+    of zero-shot models", CVPR 2022, Eq. 1). Raises ConfigError for another share, and where a training is resumed:
+    checkpoints do not hold the weights that it began from.
+    """
+
+    def __init__(self, *, share: float) -> None:
+        if not 0 <= share <= 1:
+            raise ConfigError(f"WeightEnsembleHook's share is {share}; it must lie in [0, 1]")
+        self.share = share
+
+    def before_train(self, runner: Runner) -> None:
+        if runner.iter:
+            raise ConfigError("a training with WeightEnsembleHook cannot be resumed; begin it anew")
+        state = stage_of(runner).network.state_dict()
+        self._start = {key: value.clone() for key, value in state.items()}
+
+    def after_train(self, runner: Runner) -> None:
+        for key, value in stage_of(runner).network.state_dict().items():
+            if value.is_floating_point():
+                value.copy_(torch.lerp(self._start[key], value, self.share))
 
 
 @HOOKS.register_module()

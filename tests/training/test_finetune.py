@@ -83,6 +83,30 @@ def test_per_video_one_network_each_that_saw_its_own_frame(weights, davis, tmp_p
             )
 
 
+def test_it_goes_back_most_of_the_way_to_the_weights_tuned_from(weights, davis, tmp_path):
+    def tuned(share: float) -> dict[str, torch.Tensor]:
+        hook = {"type": "WeightEnsembleHook", "share": share}
+        folder = finetune(
+            "dyenet/online.py",
+            work_dir=tmp_path / str(share),
+            overrides=[
+                *settings(weights, davis),
+                f"custom_hooks=[{hook}]",
+                "optim_wrapper.optimizer.lr=0.01",
+            ],
+        )
+        return read_weights(folder / "final.safetensors")[0]
+
+    start = {k: v for k, v in read_weights(weights)[0].items() if v.is_floating_point()}
+    end = tuned(1.0)
+    assert any((start[k] - end[k]).abs().max() > 0.02 for k in start)
+    for share in (0.0, 0.25):
+        kept = tuned(share)
+        for key, value in start.items():
+            wanted = value + share * (end[key] - value)
+            torch.testing.assert_close(kept[key], wanted, rtol=1e-3, atol=1e-3)  # they are kept as fp16
+
+
 def test_only_first_frames_are_opened(weights, davis, tmp_path):
     for path in davis.glob("JPEGImages/480p/*/0000[12].jpg"):
         path.write_bytes(b"never read")

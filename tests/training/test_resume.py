@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -72,6 +73,16 @@ def test_resumed_after_a_checkpoint_the_losses_and_weights_are_the_same(straight
     assert resumed == {k: v for k, v in losses_of(straight).items() if k > 3}
     states = [read_weights(d / "final.safetensors")[0] for d in (straight, work_dir)]
     assert all(torch.equal(states[0][k], states[1][k]) for k in states[0])
+
+
+def test_where_the_weights_begun_from_count_nothing_is_resumed(straight, tmp_path):
+    hook = {"type": "WeightEnsembleHook", "share": 0.5}
+    shutil.copytree(straight, tmp_path / "run")
+    stopped_after(tmp_path / "run", STEPS)
+    with pytest.raises(ConfigError, match="cannot be resumed"):
+        run(tmp_path / "run", f"custom_hooks=[{hook}]", "max_iters=8", resume=True)
+    with pytest.raises(ConfigError, match="share is 2"):
+        run(tmp_path / "other", f"custom_hooks=[{hook | {'share': 2}}]")
 
 
 def test_moving_averages_are_resumed_too(tmp_path):
