@@ -17,7 +17,9 @@ def link(tracklets: Sequence[Tracklet], config: LinkingConfig) -> dict[int, Mask
     Tracklets of given masks are linked first and never rejected; where two of one object meet, the mask whose
     given mask is nearer in time stays. The others follow by falling similarity: one that contradicts its tube is
     left out (reading D16); otherwise it fills the frames that the tube lacks, and by ``shared_frames`` maybe those
-    where its masks are more similar to the given ones than the tube's, for which all need their ``similarities``.
+    where its masks are more similar to the given ones than the tube's, for which all need their ``similarities``;
+    where it is, instead, more similar to its object than a mask of another's tube on which it lies to that one's, that
+    mask is dropped.
     """
     tubes: dict[int, MaskTube] = {}
     owners: dict[tuple[int, int], Tracklet] = {}  # whose mask it is, by object id and frame
@@ -38,10 +40,10 @@ def link(tracklets: Sequence[Tracklet], config: LinkingConfig) -> dict[int, Mask
         if config.reassign:
             choices += [object_id for object_id, _ in tracklet.start.alternatives]
         for object_id in choices:
-            if (
-                contradicting_fraction(tracklet, object_id, tubes, config)
-                <= config.max_contradicting_fraction
-            ):
+            contradicting, won = _claims(tracklet, object_id, tubes, owners, config)
+            if len(contradicting) <= config.max_contradicting_fraction * len(tracklet.patches):
+                for other_id, frame in won:
+                    del tubes[other_id].patches[frame], owners[other_id, frame]
                 add(tracklet, object_id)
                 break
     return {object_id: tubes[object_id] for object_id in sorted(tubes)}
@@ -52,27 +54,46 @@ def _replaces(tracklet: Tracklet, owner: Tracklet, frame: int, config: LinkingCo
     alike = tracklet.start.given == owner.start.given
     if alike and (tracklet.start.given or config.shared_frames == "nearest"):
         return abs(frame - tracklet.start.frame) < abs(frame - owner.start.frame)
-    if config.shared_frames != "similar" or tracklet.object_id != owner.object_id:  # one was reassigned
+    if tracklet.object_id != owner.object_id:  # one was reassigned
+        return False
+    return _more_similar(tracklet, owner, frame, config)
+
+
+def _more_similar(tracklet: Tracklet, owner: Tracklet, frame: int, config: LinkingConfig) -> bool:
+    """Whether ``tracklet`` is more similar to its object than ``owner`` to its own, and that counts."""
+    if config.shared_frames != "similar":
         return False
     if owner.start.given and frame == tracklet.start.frame:  # found in a box, which may have cut it off
         return False
     return tracklet.similarities[frame] > owner.similarities[frame] + config.margin
 
 
-def contradicting_fraction(
-    tracklet: Tracklet, object_id: int, tubes: Mapping[int, MaskTube], config: LinkingConfig
-) -> float:
-    """The share of the tracklet's frames in which it contradicts being a part of ``object_id``."""
+def _claims(
+    tracklet: Tracklet,
+    object_id: int,
+    tubes: Mapping[int, MaskTube],
+    owners: Mapping[tuple[int, int], Tracklet],
+    config: LinkingConfig,
+) -> tuple[set[int], list[tuple[int, int]]]:
+    """The frames in which the tracklet contradicts being a part of ``object_id``; and the masks of other tubes, by
+    object id and frame, that give way if it is one.
+    """
     own = tubes.get(object_id)
     with_own = _ious(tracklet, own) if own is not None else {}
-    contradicting = {frame for frame, iou in with_own.items() if iou < config.contradiction_iou}
+    contradicting, won = {frame for frame, iou in with_own.items() if iou < config.contradiction_iou}, []
     for other_id, tube in tubes.items():
         if other_id == object_id:
             continue
         for frame, iou in _ious(tracklet, tube).items():
-            if iou >= config.overlap_iou and iou > with_own.get(frame, 0.0):
+            if iou < config.overlap_iou or iou <= with_own.get(frame, 0.0):
+                continue
+            owner = owners[other_id, frame]
+            kept = tracklet.object_id == object_id and owner.object_id == other_id  # none was reassigned
+            if kept and _more_similar(tracklet, owner, frame, config):
+                won.append((other_id, frame))
+            else:
                 contradicting.add(frame)
-    return len(contradicting) / len(tracklet.patches)
+    return contradicting, won
 
 
 def _ious(tracklet: Tracklet, tube: MaskTube) -> dict[int, float]:
