@@ -114,7 +114,8 @@ class LinkingConfig:
     ``reassign`` a rejected tracklet is offered to the next best object above the similarity threshold. Where several
     tracklets of an object have a mask in a frame, the ``first`` stays: the given one's, else the most similar one's; or
     of retrieved ones that whose start is ``nearest`` in time; or one linked later takes its place with a mask that is
-    itself more ``similar`` to the given masks, by ``margin`` (a given one's not with the mask found in a box).
+    itself more ``similar`` to the given masks, by ``margin`` (a given one's not with the mask found in a box), and so
+    does one that would contradict another object's tube.
     """
 
     contradiction_iou: float = 0.5
