@@ -80,7 +80,8 @@ def _claims(
     """
     own = tubes.get(object_id)
     with_own = _ious(tracklet, own) if own is not None else {}
-    contradicting, won = {frame for frame, iou in with_own.items() if iou < config.contradiction_iou}, []
+    elsewhere = {frame for frame, iou in with_own.items() if iou < config.contradiction_iou}
+    contradicting, won = set(elsewhere), []
     for other_id, tube in tubes.items():
         if other_id == object_id:
             continue
@@ -89,7 +90,7 @@ def _claims(
                 continue
             owner = owners[other_id, frame]
             kept = tracklet.object_id == object_id and owner.object_id == other_id  # none was reassigned
-            if kept and _more_similar(tracklet, owner, frame, config):
+            if kept and frame not in elsewhere and _more_similar(tracklet, owner, frame, config):
                 won.append((other_id, frame))
             else:
                 contradicting.add(frame)
