@@ -1,7 +1,7 @@
 # Online fine-tuning of any weights on first frames alone: the network comes out of the weights file.
 # Run: dyenet finetune dyenet/online.py --set model.init_from=WEIGHTS --set train_dataloader.dataset.root=DAVIS
 #      (--scope video tunes one network per sequence), or dyenet segment ... --online for one video.
-# 1 to 3 minutes a video on a CPU; what it brings, and costs, is in docs/results.md. The paper gains 1.5 points of J on
+# 1 to 5 minutes a video on a CPU; what it brings, and costs, is in docs/results.md. The paper gains 1.5 points of J on
 # DAVIS 2016.
 # What finds and compares objects is kept: one frame does not show what sets them apart. So is the motion cue: a
 # deformed picture moves as one. And so that what the rest knows of motion is not unlearned, the network goes back most

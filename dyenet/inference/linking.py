@@ -41,7 +41,7 @@ def link(tracklets: Sequence[Tracklet], config: LinkingConfig) -> dict[int, Mask
             choices += [object_id for object_id, _ in tracklet.start.alternatives]
         for object_id in choices:
             contradicting, won = _claims(tracklet, object_id, tubes, owners, config)
-            if len(contradicting) <= config.max_contradicting_fraction * len(tracklet.patches):
+            if len(contradicting) / len(tracklet.patches) <= config.max_contradicting_fraction:
                 for other_id, frame in won:
                     del tubes[other_id].patches[frame], owners[other_id, frame]
                 add(tracklet, object_id)
