@@ -7,10 +7,6 @@ model = dict(
     init_parts=None,
     recurrence=dict(found_starts=0.4, competition=True),
 )
-train_dataloader = dict(
-    dataset=dict(
-        datasets=[{"covered_first": 0.5, **block} for block in _base_.train_dataloader.dataset.datasets]
-    )
-)
+train_dataloader = dict(dataset=dict(datasets={{_base_.covered}}))
 optim_wrapper = dict(optimizer=dict(lr=6e-4))
 max_iters = 800

@@ -73,8 +73,10 @@ class ClipBatch:
         )
 
     @staticmethod
-    def collate(clips: Sequence[Clip], device: torch.device | str = "cpu") -> ClipBatch:
-        """Stacks clips of one length and size; InputError names a clip that differs."""
+    def collate(clips: Sequence[Clip], device: torch.device | str = "cpu", *, seed: int = 0) -> ClipBatch:
+        """Stacks clips of one length and size; InputError names a clip that differs. ``seed``: another one draws other
+        random numbers for the same clips.
+        """
         shape = clips[0].frames.shape
         for clip in clips:
             if clip.frames.shape != shape:
@@ -102,13 +104,13 @@ class ClipBatch:
             ),
             valid=(masks != VOID).float().flatten(0, 1),
             num_frames=masks.shape[1],
-            generators=[clip_generator(c) for c in clips],
+            generators=[clip_generator(c, seed) for c in clips],
         )
 
 
-def clip_generator(clip: Clip) -> torch.Generator:
-    """Random numbers that depend on the clip alone: the same on one process or many, resumed or not."""
-    return torch.Generator().manual_seed(zlib.crc32(clip.frames.contiguous().numpy().tobytes()))
+def clip_generator(clip: Clip, seed: int = 0) -> torch.Generator:
+    """Random numbers that depend on ``seed`` and the clip alone: the same on one process or many, resumed or not."""
+    return torch.Generator().manual_seed(zlib.crc32(clip.frames.contiguous().numpy().tobytes(), seed))
 
 
 def jitter_boxes(

@@ -79,13 +79,17 @@ class JointTraining(Stage):
         self.oim = OIMLoss(
             num_identities=num_identities, embedding_dim=self.network.embedding_dim, **(oim or {})
         )
+        self.comes_round = cache is not None
         if cache is not None:
             keep_maps(self.network.trunk, cache)
         if rpn_weight == 0:
             self.network.rpn.requires_grad_(False)
 
     def losses(self, clips: list[Clip]) -> dict[str, Tensor]:
-        batch, state = self.rollout(ClipBatch.collate(clips, next(self.network.parameters()).device))
+        device = next(self.network.parameters()).device
+        # Clips that come round, for their maps' sake, begin elsewhere each time; the iteration sets the seed.
+        seed = torch.initial_seed() % 2**32 if self.comes_round else 0
+        batch, state = self.rollout(ClipBatch.collate(clips, device, seed=seed))
         features = self.network.extract_features(batch.images)
         if state is None and self.loss_weight > 0:
             state = self.begin(batch, features)

@@ -310,6 +310,23 @@ def test_with_a_template_frame_the_recurrence_begins_behind_it_with_its_template
     assert stage(draw_clips(1, num_frames=5))["loss_remp"] > 0
 
 
+def test_clips_that_come_round_for_their_maps_begin_elsewhere_each_time(monkeypatch):
+    stage = rolling(2)
+    clips, begun = draw_clips(1, num_frames=5), []
+    rollout = stage.rollout
+    monkeypatch.setattr(
+        stage, "rollout", lambda batch: (begun.append(batch.generators[0].initial_seed()), rollout(batch))[1]
+    )
+    for comes_round in (False, True):
+        stage.comes_round = comes_round
+        for seed in (1, 2, 1):
+            torch.manual_seed(seed)
+            stage(clips)
+    assert begun[0] == begun[1] == begun[2]
+    assert begun[3] != begun[4]
+    assert begun[3] == begun[5]
+
+
 def test_objects_that_the_template_frame_does_not_show_are_left_out():
     stage = rolling(0, deform_start=False, jitter=0.0, template_frame=True)
     batch = ClipBatch.collate(draw_clips(1, num_frames=4))

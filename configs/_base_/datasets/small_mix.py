@@ -29,6 +29,7 @@ distant = [  # in place of all of it: clips whose first frame gives the template
     dict(distant_first=0.8, **videos),
     dict(distant_first=0.8, **composites),
 ]
+covered = [dict(covered_first=0.5, **block) for block in distant]  # in place of these: templates lack a part
 train_dataloader = dict(
     batch_size=2,
     num_workers=1,
