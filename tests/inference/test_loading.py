@@ -1,6 +1,7 @@
 import subprocess
 import sys
 import warnings
+from pathlib import Path
 
 import pytest
 import torch
@@ -9,7 +10,7 @@ import dyenet
 from dyenet.errors import ConfigError, WeightsError
 from dyenet.inference import loading
 from dyenet.inference.loading import choose_device, choose_dtype, load_model
-from dyenet.models.weights import save_network
+from dyenet.models.weights import file_sha256, save_network
 
 
 @pytest.fixture(scope="module")
@@ -103,6 +104,14 @@ def test_shipped_weights_that_were_changed_are_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(loading, "__file__", str(tmp_path / "dyenet" / "inference" / "loading.py"))
     with pytest.raises(WeightsError, match="SHA-256 differs"):
         loading.load_model("small")
+
+
+@pytest.mark.parametrize("name", ["small", "r101v2"])
+def test_weights_in_the_repository_are_those_of_their_checksum(name):
+    folder = Path(loading.__file__).parents[1] / "weights"
+    checksum, file = (folder / f"{name}.sha256").read_text().split()
+    assert file == f"{name}.safetensors"
+    assert file_sha256(folder / file) == checksum
 
 
 def test_the_settings_of_a_named_model_are_its_configs(monkeypatch):
