@@ -49,7 +49,8 @@ class JointTraining(Stage):
 
     ``num_identities`` is the length of the OIM table; ``oim`` holds its other arguments. ``loss_weight`` is the
     paper's lambda (0 leaves L_mask and L_remp out altogether), ``reid_weight`` scales L_reid; ``rpn_weight`` above 0
-    trains the RPN along (the paper trains it apart). ``cache``: a folder for the maps of an ``ExternalTrunk``.
+    trains the RPN along (the paper trains it apart). ``cache``: a folder for the maps of an ``ExternalTrunk``;
+    clips that come round then start from other masks each time.
     """
 
     network: DyeNet
