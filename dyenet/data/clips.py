@@ -275,10 +275,11 @@ class SyntheticClips(ClipDataset):
 
 @DATASETS.register_module()
 class MixedClips(Dataset[Clip]):
-    """Clips of several data sets, drawn with ``weights``; an object that several of them show is one identity.
+    """Clips of several data sets, drawn with ``weights``; an object that several of them show is one identity. Among
+    them may be other mixes.
 
-    ``datasets``: configs or data sets; ``common`` is what every config among them is given besides. Item ``index``
-    is item ``index`` (modulo its length) of the drawn one.
+    ``datasets``: configs or data sets; ``common`` is what every config among them is given besides, as is ``seed``. Item
+    ``index`` is item ``index`` (modulo its length) of the drawn one.
     """
 
     def __init__(
@@ -294,7 +295,8 @@ class MixedClips(Dataset[Clip]):
         if len(weights) != len(datasets) or not datasets or min(weights) < 0 or sum(weights) <= 0:
             raise ConfigError(f"MixedClips: weights {list(weights)} do not fit {len(datasets)} datasets")
         self.datasets = [
-            DATASETS.build({**(common or {}), **d}) if isinstance(d, Mapping) else d for d in datasets
+            DATASETS.build({"seed": seed, **(common or {}), **d}) if isinstance(d, Mapping) else d
+            for d in datasets
         ]
         self.weights = np.asarray(weights, float) / np.sum(weights)
         self.length, self.seed = length, seed
@@ -302,7 +304,7 @@ class MixedClips(Dataset[Clip]):
         self.identities = [
             [places.setdefault(n, len(places)) for n in d.identity_names] for d in self.datasets
         ]
-        self.num_identities = len(places)
+        self.identity_names, self.num_identities = list(places), len(places)
 
     def __len__(self) -> int:
         return self.length

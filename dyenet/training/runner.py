@@ -76,9 +76,7 @@ def build_runner(
     start_processes(launcher)
     seed = cfg.seed
     torch.manual_seed(seed)
-    block = cfg.train_dataloader.dataset
-    for part in [block, *block.get("datasets", [])]:
-        part.setdefault("seed", seed)
+    cfg.train_dataloader.dataset.setdefault("seed", seed)
     if dataset is None:
         dataset = DATASETS.build(cfg.train_dataloader.dataset)
         assert dataset is not None

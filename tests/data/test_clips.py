@@ -269,6 +269,21 @@ def test_mixture_joins_identities_and_follows_weights(data):
         MixedClips(datasets=[video], weights=[1.0, 2.0])
 
 
+def test_a_mixture_of_mixtures_keeps_identities_and_hands_its_seed_down(data):
+    video = dict(type="VideoClips", root=str(data / "davis"), **COMMON)
+
+    def mix(**options):
+        return dict(type="MixedClips", datasets=[video], length=4, **options)
+
+    nested = MixedClips(datasets=[mix(), mix(seed=9)], length=4, seed=5)
+    assert nested.num_identities == 3  # of one and of two: the same objects in both
+    assert nested.identity_names == list(nested.datasets[0].identity_names)
+    plain = [DATASETS.build(dict(video, seed=s)) for s in (5, 9)]
+    for part, expected in zip(nested.datasets, plain, strict=True):
+        assert torch.equal(part[0].frames, expected[0].frames)
+    assert all(0 <= i < 3 for index in range(4) for i in nested[index].identities)
+
+
 def test_built_by_config_and_unknown_keys_are_errors(data):
     built = DATASETS.build(dict(type="SyntheticClips", augmentation=dict(colour=0.0), **COMMON))
     assert built[0].frames.shape == (3, 3, 48, 80)

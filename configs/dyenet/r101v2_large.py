@@ -1,0 +1,30 @@
+# On from the heads of r101v2 that are kept, with frames of 288x448 among those of 224x352: thin parts need pixels.
+# Run: torchrun --nproc-per-node 2 -m dyenet train dyenet/r101v2_large.py [--set data_root=DATA]
+#          [--set model.network.trunk.weights=FILE]
+_base_ = "r101v2_covered.py"
+model = dict(init_from="dyenet/weights/r101v2.safetensors")
+train_dataloader = dict(
+    dataset=dict(
+        _delete_=True,
+        type="MixedClips",
+        length=500,
+        weights=[0.6, 0.4],
+        datasets=[
+            dict(
+                type="MixedClips",
+                datasets={{_base_.covered}},
+                weights=[0.65, 0.35],
+                common=dict(size=(224, 352), num_frames=9, length=1000000),
+                length=240,
+            ),
+            dict(
+                type="MixedClips",
+                datasets={{_base_.covered}},
+                weights=[0.65, 0.35],
+                common=dict(size=(288, 448), num_frames=9, length=1000000),
+                length=120,
+                seed=1,  # other clips
+            ),
+        ],
+    )
+)
