@@ -32,7 +32,7 @@ inference = dict(
     max_size=854,  # it is slow anyhow, and thin parts show
     flow=dict(preset="finest"),
     # Its features are wider, and cosines between them lower.
-    retrieval=dict(similarity_threshold=0.4, second_look=None),  # measured without
+    retrieval=dict(similarity_threshold=0.4, second_look=0.25),
     expansion=dict(threshold=0.45),
     linking=dict(margin=0.04),
 )
