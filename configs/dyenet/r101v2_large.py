@@ -1,8 +1,9 @@
-# On from the heads of r101v2 that are kept, with frames of 288x448 among those of 224x352: thin parts need pixels.
+# On from r101v2_covered, with frames of 288x448 among those of 224x352: thin parts need pixels.
 # Run: torchrun --nproc-per-node 2 -m dyenet train dyenet/r101v2_large.py [--set data_root=DATA]
 #          [--set model.network.trunk.weights=FILE]
 _base_ = "r101v2_covered.py"
-model = dict(init_from="dyenet/weights/r101v2.safetensors")
+model = dict(init_from="work_dirs/r101v2_covered/final.safetensors")
+max_iters = 420
 train_dataloader = dict(
     dataset=dict(
         _delete_=True,
