@@ -278,8 +278,8 @@ class MixedClips(Dataset[Clip]):
     """Clips of several data sets, drawn with ``weights``; an object that several of them show is one identity. Among
     them may be other mixes.
 
-    ``datasets``: configs or data sets; ``common`` is what every config among them is given besides, as is ``seed``. Item
-    ``index`` is item ``index`` (modulo its length) of the drawn one.
+    ``datasets``: configs or data sets; ``common`` is what every config among them is given besides, as is ``seed``.
+    Item ``index`` is item ``index`` (modulo its length) of the drawn one.
     """
 
     def __init__(
