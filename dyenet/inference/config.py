@@ -167,10 +167,19 @@ class IterativeConfig:
 @dataclass(frozen=True, kw_only=True)
 class MergingConfig:
     """D17: "vsreid" is the formula of VS-ReID's Sec. 3.3; "threshold" gives a pixel to its most probable object if
-    that is above 0.5.
+    that is above ``threshold``.
+
+    ``threshold``, in (0, 1): what an object that is alone must be above; in VS-ReID's formula the background counts
+    threshold / (1 - threshold) times, once at 0.5. Masks carried from frame to frame do not change with it. Raises
+    ConfigError for others.
     """
 
     method: Literal["vsreid", "threshold"] = "vsreid"
+    threshold: float = 0.5
+
+    def __post_init__(self) -> None:
+        if not 0 < self.threshold < 1:
+            raise ConfigError(f"inference.merging.threshold is {self.threshold}; it must be between 0 and 1")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,7 +21,8 @@ def merge_labels(
     """(H, W) uint8 object ids, 0 background, of one frame: ``patches`` by object id, each of length 1.
 
     ``size`` is the (H, W) of the output, ``working_size`` that of the frame in whose pixels the boxes are, if it
-    is another. Of equally probable objects the lower id wins, and the background before any (arg max).
+    is another. Of equally probable objects the lower id wins, and the background before any (arg max, at a threshold
+    of 0.5).
     """
     labels = torch.zeros(size, dtype=torch.uint8)
     best = torch.zeros(size)  # of any object
@@ -33,7 +34,10 @@ def merge_labels(
         labels[window] = torch.where(better, object_id, labels[window].int()).to(torch.uint8)
         best[window] = torch.maximum(best[window], values)
         background[window] *= 1 - values
-    floor = background if config.method == "vsreid" else torch.full_like(best, 0.5)
+    if config.method == "vsreid":
+        floor = background * (config.threshold / (1 - config.threshold))
+    else:
+        floor = torch.full_like(best, config.threshold)
     labels[best <= floor] = 0  # the common factor 1/Z changes no arg max
     return labels
 

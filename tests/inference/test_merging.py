@@ -2,6 +2,7 @@ import pytest
 import torch
 from hand_made import square
 
+from dyenet.errors import ConfigError
 from dyenet.inference.config import MergingConfig
 from dyenet.inference.merging import merge_labels, merge_probabilities
 from dyenet.structures import MaskPatches
@@ -28,6 +29,27 @@ def pixel(*probabilities) -> dict[int, MaskPatches]:
 def test_labels_of_one_pixel_by_hand(probabilities, vsreid, threshold):
     assert merge_labels(pixel(*probabilities), (1, 1), VSREID).item() == vsreid
     assert merge_labels(pixel(*probabilities), (1, 1), THRESHOLD).item() == threshold
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "vsreid", "threshold"),
+    [
+        ((0.25,), 1, 1),  # background 0.75 counts a quarter: 0.1875
+        ((0.19,), 0, 0),  # 0.81 / 4 = 0.2025
+        ((0.15, 0.17), 0, 0),  # 0.85 * 0.83 / 4 = 0.176
+        ((0.15, 0.18), 2, 0),  # 0.85 * 0.82 / 4 = 0.174
+    ],
+)
+def test_labels_below_one_half_by_hand(probabilities, vsreid, threshold):
+    for method, label in (("vsreid", vsreid), ("threshold", threshold)):
+        config = MergingConfig(method=method, threshold=0.2)
+        assert merge_labels(pixel(*probabilities), (1, 1), config).item() == label
+
+
+@pytest.mark.parametrize("threshold", [0.0, 1.0, 1.5])
+def test_a_threshold_that_decides_nothing_is_refused(threshold):
+    with pytest.raises(ConfigError, match=r"merging\.threshold .* between 0 and 1"):
+        MergingConfig(threshold=threshold)
 
 
 def test_probabilities_by_hand():
