@@ -24,6 +24,7 @@ inference = dict(
     # The tube may be what is wrong; chosen on devval, the next on composites of training sequences too, the last on
     # training sequences.
     linking=dict(max_contradicting_fraction=0.5, shared_frames="similar", margin=0.08),
+    merging=dict(threshold=0.4),  # chosen on devval: IoU wants what is doubtful
     flow=dict(type="DISFlow", preset="medium"),
     flow_memory_mb=256,  # as many flows of the largest frames as 64 of the others
 )
