@@ -56,6 +56,9 @@ class PropagationConfig:
     * ``skip_iou`` and ``skip_scope`` (D15): a starting point is skipped if its mask overlaps a tracklet's mask, of
       the same object or of any, by this IoU.
     * ``recurrent_mask`` (D18): the mask that is warped to find the next box.
+    * ``displacement_margin``: what an object's mask shows is searched for in the next frame, and where it correlates
+      better by this than where the flow takes it, there its flow is estimated anew (``models/flow/displacement.py``);
+      None: never.
     * ``starting_mask`` (D28): the mask that enters the recurrence at a starting point.
     * ``min_component_ratio``: connected parts of a mask that are smaller than this share of its largest one are
       dropped, in every frame, and below ``new_component_ratio`` those that lie mostly outside the warped mask; 0,
@@ -78,6 +81,7 @@ class PropagationConfig:
     skip_iou: float = 0.7
     skip_scope: Literal["same_object", "any_object"] = "same_object"
     recurrent_mask: Literal["binary", "probability"] = "binary"
+    displacement_margin: float | None = None
     starting_mask: Literal["binary", "probability"] = "binary"
     min_component_ratio: float = 0.0
     new_component_ratio: float = 0.0

@@ -120,11 +120,14 @@ class DyeNetPropagator:
         order: list[int] = []
         parts: list[tuple[Tensor, Tensor, Tensor, Tensor, *tuple[Tensor | None, ...]]] = []
         for (source, target), rows in groups.items():
-            boxes, found = self._locate(state.patches[rows], state.least_side[rows], source, target)
+            flows, which = self._flows(state.patches[rows], source, target)
+            boxes, found = self._locate(state.patches[rows], state.least_side[rows], _each(flows, which))
             if found:
                 members = [rows[k] for k in found]
                 order += members
-                parts.append(self._inputs(state.select(members), boxes[found], source, target))
+                parts.append(
+                    self._inputs(state.select(members), boxes[found], flows, which[found], source, target)
+                )
         new_boxes = torch.zeros(len(state), 4)
         probabilities = torch.zeros(len(state), self._size, self._size)
         memory = torch.zeros_like(state.memory)
@@ -247,11 +250,23 @@ class DyeNetPropagator:
         assert template is not None
         return template
 
-    def _locate(
-        self, patches: MaskPatches, least_side: Tensor, source: int, target: int
-    ) -> tuple[Tensor, list[int]]:
-        """The RoIs in frame ``target``, (R, 4), and the rows whose warped mask is large enough to have one."""
-        flow = self._flow_between(target, source).expand(len(patches), -1, -1, -1)
+    def _flows(self, patches: MaskPatches, source: int, target: int) -> tuple[Tensor, Tensor]:
+        """F_{target->source} as (K, 2, H, W), the frames' own first, and (R,): which of them each object has."""
+        flows, which = [self._flow_between(target, source)], torch.zeros(len(patches), dtype=torch.long)
+        margin = self._config.displacement_margin
+        if margin is not None:
+            with self._stopwatch("flow"):
+                for row in range(len(patches)):
+                    own = self._flow.of_object(target, source, patches[row : row + 1].to("cpu"), margin)
+                    if own is not None:
+                        which[row] = len(flows)
+                        flows.append(own.to(self._device))
+        return torch.stack(flows), which.to(self._device)
+
+    def _locate(self, patches: MaskPatches, least_side: Tensor, flow: Tensor) -> tuple[Tensor, list[int]]:
+        """The RoIs, (R, 4), where ``flow`` (R, 2, H, W) takes masks, and the rows whose warped mask is large enough to
+        have one.
+        """
         patches = patches.to(self._device, torch.float32)
         if self._config.recurrent_mask == "binary":
             patches = MaskPatches(patches.boxes, (patches.probabilities >= 0.5).float())
@@ -261,14 +276,14 @@ class DyeNetPropagator:
         return self._enlarged(tight, (flow.shape[-2], flow.shape[-1])), found
 
     def _inputs(
-        self, state: PropagationState, boxes: Tensor, source: int, target: int
+        self, state: PropagationState, boxes: Tensor, flows: Tensor, which: Tensor, source: int, target: int
     ) -> tuple[Tensor, Tensor, Tensor, Tensor, *tuple[Tensor | None, ...]]:
         """The RoIs, x_j, h_((j-1)->j), y_((j-1)->j), the finer x_j, the pixels with their errors and the contrast of
-        motion, of rows that all go from ``source`` to ``target``.
+        motion, of rows that all go from ``source`` to ``target``, each along ``which`` of the ``flows``.
         """
         features = self._features.get(target)
         boxes, rows = in_frame(features, boxes)
-        flow = self._flow_between(target, source).expand(len(boxes), -1, -1, -1)
+        flow = _each(flows, which)
         assert state.memory is not None
         before = state.patches.boxes.to(boxes)
         hidden = warp_hidden(state.memory, before, boxes, flow)
@@ -277,20 +292,20 @@ class DyeNetPropagator:
         )
         roi = self._network.roi_features(features, boxes, rows)
         fine = self._network.fine_roi_features(features, boxes, rows)
-        pixels = self._network.pixels(features, boxes, rows, self._errors(features, source, target))
+        pixels = self._network.pixels(features, boxes, which, self._errors(features, source, flows))
         contrast = None if self._network.motion is None else motion_contrast(flow, boxes, masks.float())
         return boxes, roi, hidden, masks, fine, pixels, contrast
 
-    def _errors(self, features: FrameFeatures, source: int, target: int) -> Tensor | None:
-        """The photometric errors (1, 1, H, W) of frame ``target``, with its ``features``, to what ``source`` shows."""
+    def _errors(self, features: FrameFeatures, source: int, flows: Tensor) -> Tensor | None:
+        """(K, 1, H, W): the photometric errors of a frame, with its ``features``, to what ``source`` shows."""
         before = self._features.get(source).pixels
         if features.pixels is None or before is None:
             return None
-        return photometric_errors(features.pixels, before, self._flow_between(target, source))
+        return torch.cat([photometric_errors(features.pixels, before, flow[None]) for flow in flows])
 
     def _flow_between(self, source: int, target: int) -> Tensor:
         with self._stopwatch("flow"):
-            return self._flow.get(source, target).to(self._device)[None]
+            return self._flow.get(source, target).to(self._device)
 
     def _enlarged(self, boxes: Tensor, image_size: tuple[int, int]) -> Tensor:
         return enlarge_boxes(boxes, self._config.box_enlargement, image_size)
@@ -299,6 +314,11 @@ class DyeNetPropagator:
 def _sides(boxes: Tensor) -> Tensor:
     """(R, 4) -> (R,): the shorter sides."""
     return (boxes[:, 2:] - boxes[:, :2]).amin(dim=1)
+
+
+def _each(flows: Tensor, which: Tensor) -> Tensor:
+    """(K, 2, H, W) and (R,) -> (R, 2, H, W), no copy where all are the same."""
+    return flows[which] if len(flows) > 1 else flows.expand(len(which), -1, -1, -1)
 
 
 def _joined(parts: Sequence[Tensor | None]) -> Tensor | None:

@@ -115,12 +115,13 @@ class DyeNet(nn.Module):
         self, features: FrameFeatures, boxes: Tensor, rows: Tensor, errors: Tensor | None
     ) -> Tensor | None:
         """The frame itself and its photometric ``errors`` (B, 1, H, W) in the boxes, (R, 4, sm, sm); None without
-        refinement.
+        refinement. One frame may have several errors, which ``rows`` tell apart.
         """
         if features.pixels is None:
             return None
         assert errors is not None
-        maps = torch.cat([features.pixels, errors.to(features.pixels)], dim=1)
+        frames = features.pixels.expand(len(errors), -1, -1, -1)
+        maps = torch.cat([frames, errors.to(frames)], dim=1)
         return _roi_align(maps, boxes, rows, self.mask_size, 1.0)
 
     def embed(self, roi: Tensor) -> Tensor:

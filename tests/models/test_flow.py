@@ -1,3 +1,4 @@
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -14,7 +15,8 @@ from dyenet.models.flow import (
     dis_flow,
     write_flow,
 )
-from dyenet.structures import ArrayVideo
+from dyenet.models.flow.displacement import flow_of_object
+from dyenet.structures import ArrayVideo, MaskPatches
 
 H, W = 96, 128
 SHIFT = (7.0, 3.0)
@@ -191,3 +193,41 @@ def test_flow_is_built_from_a_config_block(video):
         build_flow({"type": "NoFlow", "preset": "fast"}, video)
     with pytest.raises(ConfigError, match="preset"):
         build_flow({"type": "DISFlow", "preset": "slow"}, video)
+
+
+@pytest.fixture(scope="module")
+def parting() -> tuple[ArrayVideo, MaskPatches]:
+    """An object of 20x20 pixels goes 40 right and 4 down in front of what goes 6 left; its mask in frame 0."""
+    rng = np.random.default_rng(3)
+    smooth = [
+        cv2.resize(rng.integers(0, 256, size, dtype=np.uint8), None, fx=4, fy=4)
+        for size in ((30, 54, 3), (5, 5, 3))
+    ]
+    frames = [np.ascontiguousarray(smooth[0][:, 6 * t : 6 * t + 200]) for t in range(2)]
+    for t, frame in enumerate(frames):
+        frame[50 + 4 * t : 70 + 4 * t, 60 + 40 * t : 80 + 40 * t] = smooth[1]
+    return ArrayVideo(frames), MaskPatches(torch.tensor([[60.0, 50.0, 80.0, 70.0]]), torch.ones(1, 20, 20))
+
+
+def test_an_object_that_flow_loses_is_found_where_it_is(parting):
+    video, mask = parting
+    flow = build_flow({"type": "DISFlow"}, video)
+    assert not torch.allclose(flow.get(1, 0)[:, 64, 110], torch.tensor([-40.0, -4.0]), atol=5)  # DIS loses it
+    own = flow.of_object(1, 0, mask, 0.1)
+    inside = own[:, 58:70, 104:116].flatten(1).T
+    assert ((inside - torch.tensor([-40.0, -4.0])).norm(dim=1) < 1.5).float().mean() > 0.9
+    far = own[:, :, 150:]
+    assert torch.equal(far, flow.get(1, 0)[:, :, 150:])  # as it was away from it
+
+
+def test_flow_that_takes_an_object_where_it_is_stays(parting):
+    video, mask = parting
+    right = torch.zeros(2, 120, 200)
+    right[0], right[1] = -40, -4
+    window, inside = (slice(50, 70), slice(60, 80)), np.ones((20, 20), bool)
+    assert flow_of_object(video[1], video[0], window, inside, right, margin=0.1) is None
+    assert flow_of_object(video[1], video[0], window, inside, right * 0, margin=0.1) is not None
+    assert flow_of_object(video[1], video[0], window, inside, right * 0, margin=2.1) is None
+    assert flow_of_object(video[1], video[0], window, inside & False, right * 0, margin=0.1) is None
+    still = build_flow({"type": "NoFlow"}, ArrayVideo([video[0], video[0]]))
+    assert still.of_object(1, 0, mask, 0.1) is None

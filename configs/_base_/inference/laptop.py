@@ -18,6 +18,7 @@ inference = dict(
         new_component_ratio=0.5,
         recent_step=10,
         competition=True,
+        displacement_margin=0.1,  # chosen on composites of training sequences
     ),
     expansion=dict(threshold=0.6),  # this and the next chosen on composites of training sequences
     verification=dict(min_share=0.6),

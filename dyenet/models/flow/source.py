@@ -13,8 +13,9 @@ from typing import Any, Protocol
 from torch import Tensor
 
 from dyenet.errors import ConfigError
+from dyenet.models.flow.displacement import flow_of_object
 from dyenet.registry import FLOWS
-from dyenet.structures import Video
+from dyenet.structures import MaskPatches, Video
 
 FLOAT16_MAX = 65504.0
 
@@ -24,6 +25,10 @@ class FlowSource(Protocol):
 
     def get(self, source: int, target: int) -> Tensor:
         """F_{source->target}: (2, H, W) float32 on the grid of frame ``source``, in pixels, on the CPU."""
+        ...
+
+    def of_object(self, source: int, target: int, patch: MaskPatches, margin: float) -> Tensor | None:
+        """The same for the object that ``patch``, of length 1, shows in frame ``target``; see ``flow_of_object``."""
         ...
 
 
@@ -66,6 +71,13 @@ class CachedFlow:
         while self._bytes > self.memory_bytes:
             self._bytes -= self._kept.popitem(last=False)[1].nbytes
         return half.float()  # the same numbers the first time and later
+
+    def of_object(self, source: int, target: int, patch: MaskPatches, margin: float) -> Tensor | None:
+        """``flow_of_object`` with the mask that ``patch``, of length 1, has in frame ``target``; not kept."""
+        flow = self.get(source, target)
+        window, values = patch.paste_window(0, flow.shape[1], flow.shape[2])
+        mask = values.numpy() >= 0.5
+        return flow_of_object(self.video[source], self.video[target], window, mask, flow, margin=margin)
 
     @property
     def bytes_kept(self) -> int:
