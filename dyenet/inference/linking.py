@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from statistics import median
 
 import torch
 from torch import Tensor
@@ -17,9 +18,9 @@ def link(tracklets: Sequence[Tracklet], config: LinkingConfig) -> dict[int, Mask
     Tracklets of given masks are linked first and never rejected; where two of one object meet, the mask whose
     given mask is nearer in time stays. The others follow by falling similarity: one that contradicts its tube is
     left out (reading D16); otherwise it fills the frames that the tube lacks, and by ``shared_frames`` maybe those
-    where its masks are more similar to the given ones than the tube's, for which all need their ``similarities``;
-    where it is, instead, more similar to its object than a mask of another's tube on which it lies to that one's, that
-    mask is dropped.
+    where its masks are more similar to the given ones than the tube's, for which all need their ``similarities``, by
+    whose median they follow then; where it is, instead, more similar to its object than a mask of another's tube on
+    which it lies to that one's, that mask is dropped.
     """
     tubes: dict[int, MaskTube] = {}
     owners: dict[tuple[int, int], Tracklet] = {}  # whose mask it is, by object id and frame
@@ -34,8 +35,8 @@ def link(tracklets: Sequence[Tracklet], config: LinkingConfig) -> dict[int, Mask
 
     for tracklet in (t for t in tracklets if t.start.given):
         add(tracklet, tracklet.object_id)
-    others = sorted((t for t in tracklets if not t.start.given), key=lambda t: -t.similarity)
-    for tracklet in others:
+    others = [t for t in tracklets if not t.start.given]
+    for tracklet in sorted(others, key=lambda t: _similarity(t, config), reverse=True):
         choices = [tracklet.object_id]
         if config.reassign:
             choices += [object_id for object_id, _ in tracklet.start.alternatives]
@@ -47,6 +48,16 @@ def link(tracklets: Sequence[Tracklet], config: LinkingConfig) -> dict[int, Mask
                 add(tracklet, object_id)
                 break
     return {object_id: tubes[object_id] for object_id in sorted(tubes)}
+
+
+def _similarity(tracklet: Tracklet, config: LinkingConfig) -> float:
+    """What a tracklet is linked by. Found in a later round it is compared with templates that came in between, and
+    nearer to these than an earlier one to the given masks; where all masks are compared with the given ones, that is
+    what counts.
+    """
+    return (
+        median(tracklet.similarities.values()) if config.shared_frames == "similar" else tracklet.similarity
+    )
 
 
 def _replaces(tracklet: Tracklet, owner: Tracklet, frame: int, config: LinkingConfig) -> bool:

@@ -62,6 +62,11 @@ def test_a_tracklet_that_disagrees_on_one_shared_frame_is_rejected_whole():
 def test_the_more_similar_of_two_contradicting_tracklets_founds_the_tube():
     weak, strong = row(1, 2, range(5), x=0, similarity=0.8), row(1, 3, range(5), x=30, similarity=0.9)
     assert starts(link([weak, strong], CONFIG)[1]) == [3]
+    # Found by a template that came in between, it is less similar to the given masks.
+    weak.similarities = {0: 0.1, 1: 0.2, 2: 0.7, 3: 0.7, 4: 0.7}
+    strong.similarities = dict.fromkeys(range(5), 0.6) | {3: 0.9}
+    similar = replace(CONFIG, shared_frames="similar", margin=1.0)
+    assert x_of(link([strong, weak], similar)[1]) == dict.fromkeys(range(5), 0)
 
 
 def test_a_tracklet_on_another_object_s_tube_is_rejected_or_offered_to_it():
