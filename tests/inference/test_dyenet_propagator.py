@@ -188,6 +188,31 @@ def test_a_batch_over_frames_and_directions_is_what_its_rows_are_alone(tiny_mode
         assert torch.allclose(together.memory[row], alone.memory[0], atol=1e-4)
 
 
+class FarFlow(ConstantFlow):
+    """Nothing moves, but an object that lies left of the middle by 30 pixels to the right."""
+
+    def of_object(self, source, target, patch, margin):
+        assert margin == 0.1
+        flow = torch.zeros(2, HEIGHT, WIDTH)
+        flow[0] = -30
+        return flow if patch.boxes[0, 2] < WIDTH / 2 else None
+
+
+def test_an_object_found_far_off_has_a_flow_of_its_own(tiny_model, video):
+    size = tiny_model.network.mask_size
+    still = starting_point(1, 0, [60.0, 10.0, 84.0, 40.0], size)
+    far = starting_point(2, 0, [8.0, 10.0, 32.0, 40.0], size)
+    config = PropagationConfig(displacement_margin=0.1, box_enlargement=0.0)
+    net = DyeNetPropagator(tiny_model.network, features_of(tiny_model, video), FarFlow(), config)
+    both = net.step(net.begin([still, far]), [1, 1])
+    assert both.patches.boxes[:, 0].tolist() == pytest.approx([60, 38], abs=2.5)
+    for row, alone in enumerate([still, far]):
+        single = net.step(net.begin([alone]), [1])
+        assert torch.allclose(single.patches.probabilities[0], both.patches.probabilities[row], atol=1e-4)
+    without = propagator(tiny_model, video, box_enlargement=0.0)
+    assert without.step(without.begin([far]), [1]).patches.boxes[0, 0].item() == pytest.approx(8, abs=2.5)
+
+
 def test_flow_is_asked_for_from_the_target_to_the_source(tiny_model, video):
     net = propagator(tiny_model, video)
     start = starting_point(1, 2, [20.0, 16.0, 60.0, 48.0], tiny_model.network.mask_size)
