@@ -35,4 +35,5 @@ inference = dict(
     retrieval=dict(similarity_threshold=0.4, second_look=0.25),
     expansion=dict(threshold=0.45),
     linking=dict(margin=0.04),
+    merging=dict(threshold=0.35),  # chosen on devval, too
 )
