@@ -12,10 +12,9 @@ train_dataloader = dict(
         weights=[0.6, 0.4],
         common=dict(type="MixedClips", datasets={{_base_.covered}}, weights=[0.65, 0.35]),
         datasets=[
-            dict(
-                length=240, seed=0, common=dict(size=(224, 352), num_frames=9, length=1000000)
-            ),  # r101v2_covered's
-            dict(length=120, seed=1, common=dict(size=(288, 448), num_frames=9, length=1000000)),  # others
+            # The clips of r101v2_covered, and others.
+            dict(length=240, seed=0, common=dict(size=(224, 352), num_frames=9, length=1000000)),
+            dict(length=120, seed=1, common=dict(size=(288, 448), num_frames=9, length=1000000)),
         ],
     )
 )

@@ -256,8 +256,8 @@ class DyeNetPropagator:
         margin = self._config.displacement_margin
         if margin is not None:
             with self._stopwatch("flow"):
-                for row in range(len(patches)):
-                    own = self._flow.of_object(target, source, patches[row : row + 1].to("cpu"), margin)
+                found = self._flow.of_objects(target, source, patches.to("cpu"), margin)
+                for row, own in enumerate(found):
                     if own is not None:
                         which[row] = len(flows)
                         flows.append(own.to(self._device))

@@ -191,11 +191,11 @@ def test_a_batch_over_frames_and_directions_is_what_its_rows_are_alone(tiny_mode
 class FarFlow(ConstantFlow):
     """Nothing moves, but an object that lies left of the middle by 30 pixels to the right."""
 
-    def of_object(self, source, target, patch, margin):
+    def of_objects(self, source, target, patches, margin):
         assert margin == 0.1
         flow = torch.zeros(2, HEIGHT, WIDTH)
         flow[0] = -30
-        return flow if patch.boxes[0, 2] < WIDTH / 2 else None
+        return [flow if box[2] < WIDTH / 2 else None for box in patches.boxes]
 
 
 def test_an_object_found_far_off_has_a_flow_of_its_own(tiny_model, video):

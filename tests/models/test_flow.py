@@ -213,7 +213,7 @@ def test_an_object_that_flow_loses_is_found_where_it_is(parting):
     video, mask = parting
     flow = build_flow({"type": "DISFlow"}, video)
     assert not torch.allclose(flow.get(1, 0)[:, 64, 110], torch.tensor([-40.0, -4.0]), atol=5)  # DIS loses it
-    own = flow.of_object(1, 0, mask, 0.1)
+    (own,) = flow.of_objects(1, 0, mask, 0.1)
     inside = own[:, 58:70, 104:116].flatten(1).T
     assert ((inside - torch.tensor([-40.0, -4.0])).norm(dim=1) < 1.5).float().mean() > 0.9
     far = own[:, :, 150:]
@@ -230,4 +230,4 @@ def test_flow_that_takes_an_object_where_it_is_stays(parting):
     assert flow_of_object(video[1], video[0], window, inside, right * 0, margin=2.1) is None
     assert flow_of_object(video[1], video[0], window, inside & False, right * 0, margin=0.1) is None
     still = build_flow({"type": "NoFlow"}, ArrayVideo([video[0], video[0]]))
-    assert still.of_object(1, 0, mask, 0.1) is None
+    assert still.of_objects(1, 0, mask, 0.1) == [None]

@@ -27,8 +27,10 @@ class FlowSource(Protocol):
         """F_{source->target}: (2, H, W) float32 on the grid of frame ``source``, in pixels, on the CPU."""
         ...
 
-    def of_object(self, source: int, target: int, patch: MaskPatches, margin: float) -> Tensor | None:
-        """The same for the object that ``patch``, of length 1, shows in frame ``target``; see ``flow_of_object``."""
+    def of_objects(
+        self, source: int, target: int, patches: MaskPatches, margin: float
+    ) -> list[Tensor | None]:
+        """The same for each object that ``patches`` show in frame ``target``; see ``flow_of_object``."""
         ...
 
 
@@ -72,12 +74,17 @@ class CachedFlow:
             self._bytes -= self._kept.popitem(last=False)[1].nbytes
         return half.float()  # the same numbers the first time and later
 
-    def of_object(self, source: int, target: int, patch: MaskPatches, margin: float) -> Tensor | None:
-        """``flow_of_object`` with the mask that ``patch``, of length 1, has in frame ``target``; not kept."""
+    def of_objects(
+        self, source: int, target: int, patches: MaskPatches, margin: float
+    ) -> list[Tensor | None]:
+        """``flow_of_object`` with each mask that ``patches`` have in frame ``target``; not kept."""
         flow = self.get(source, target)
-        window, values = patch.paste_window(0, flow.shape[1], flow.shape[2])
-        mask = values.numpy() >= 0.5
-        return flow_of_object(self.video[source], self.video[target], window, mask, flow, margin=margin)
+        now, before = self.video[source], self.video[target]  # decoded once for all of them
+        found = []
+        for row in range(len(patches)):
+            window, values = patches.paste_window(row, flow.shape[1], flow.shape[2])
+            found.append(flow_of_object(now, before, window, values.numpy() >= 0.5, flow, margin=margin))
+        return found
 
     @property
     def bytes_kept(self) -> int:
