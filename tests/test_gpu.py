@@ -21,7 +21,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def clip() -> SyntheticClip:
-    return generate_clip(3, num_frames=12, size=(192, 256), num_objects=2)
+    return generate_clip(5, num_frames=12, size=(192, 256), num_objects=2)
 
 
 def labels(clip: SyntheticClip, device: str, dtype: str) -> np.ndarray:
@@ -31,11 +31,12 @@ def labels(clip: SyntheticClip, device: str, dtype: str) -> np.ndarray:
     return np.stack([result.labels(t) for t in range(len(clip.frames))])
 
 
-@pytest.mark.parametrize(("dtype", "share"), [("float32", 0.995), ("bfloat16", 0.97)])
+@pytest.mark.parametrize(("dtype", "share"), [("float32", 0.95), ("bfloat16", 0.85)])
 def test_a_gpu_labels_pixels_as_a_cpu_does(clip, dtype, share):
     here, there = labels(clip, "cpu", "float32"), labels(clip, "cuda", dtype)
-    assert (here[-1] > 0).any()
-    assert (here == there).mean() > share
+    assert set(np.unique(here[-1])) == {0, 1, 2}
+    either = (here > 0) | (there > 0)
+    assert (here == there)[either].mean() > share
 
 
 def test_training_in_bfloat16_lowers_the_loss(tmp_path):

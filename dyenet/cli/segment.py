@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 
 TUNED = "online.safetensors"
+WRITTEN = ("run.json", "overlay.mp4", "rounds.png", TUNED)
+"""Beside masks/, what a run may write."""
 
 
 class Schedule(StrEnum):
@@ -96,7 +98,7 @@ def segment(
     --schedule checkpointed also DIR/rounds.png, a picture of its rounds; with --online also the tuned network,
     DIR/online.safetensors.
     """
-    check_output(out, [video, masks], overwrite=overwrite)
+    check_output(out, [video, masks, Path(model)], overwrite=overwrite)
     from dyenet.data.masks import read_given_masks
     from dyenet.data.video_io import open_video
     from dyenet.files import atomic_path
@@ -154,14 +156,13 @@ def check_output(out: Path, inputs: Sequence[Path], *, overwrite: bool) -> None:
             raise InputError(
                 f"{path} lies in {out / 'masks'}, which this run would write over; give another --out"
             )
-        if path.resolve() == (out / "overlay.mp4").resolve():
-            raise InputError(f"{path} would be replaced by this run's overlay; give another --out")
+        if path.resolve() in [(out / name).resolve() for name in WRITTEN]:
+            raise InputError(f"{path} would be replaced by this run; give another --out")
 
 
 def clear_result(out: Path) -> None:
     """Removes what an earlier run wrote into ``out``, and nothing else; ``run.json`` first."""
-    named = [out / name for name in ("run.json", "overlay.mp4", "rounds.png", TUNED)]
-    for old in [*named, *sorted((out / "masks").glob("*.png"))]:
+    for old in [*(out / name for name in WRITTEN), *sorted((out / "masks").glob("*.png"))]:
         old.unlink(missing_ok=True)
     (out / "masks").mkdir(parents=True, exist_ok=True)
 

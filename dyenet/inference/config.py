@@ -14,6 +14,13 @@ from dyenet.inference.checkpointed_config import CheckpointedConfig
 from dyenet.inference.vsreid_config import VSReIDConfig
 
 
+def _at_least_one(block: str, config: object, *names: str) -> None:
+    for name in names:
+        value = getattr(config, name)
+        if value is not None and value < 1:
+            raise ConfigError(f"inference.{block}{name} is {value}; it must be at least 1")
+
+
 @dataclass(frozen=True, kw_only=True)
 class RetrievalConfig:
     """Sec. 3.1. ``similarity_threshold`` is the paper's rho_reid.
@@ -30,6 +37,8 @@ class RetrievalConfig:
       when it is known whose that should be, and that similarity counts; None: never.
     * ``embedding``: of the Re-ID network, or ``PooledEmbedding``.
     * ``embed_batch``: boxes that go through the Re-ID head at once; bounds its memory.
+
+    Raises ConfigError for a number of proposals, frames or boxes below 1.
     """
 
     similarity_threshold: float = 0.7
@@ -43,6 +52,9 @@ class RetrievalConfig:
     embedding: Literal["network", "pooled"] = "network"
     embed_batch: int = 32
 
+    def __post_init__(self) -> None:
+        _at_least_one("retrieval.", self, "max_proposals", "frame_step", "embed_batch")
+
 
 @dataclass(frozen=True, kw_only=True)
 class PropagationConfig:
@@ -54,7 +66,7 @@ class PropagationConfig:
       starting mask, its warped box has a side below ``min_side`` pixels (below half of the starting mask's where
       that is less: some objects are thin), or it is empty.
     * ``skip_iou`` and ``skip_scope`` (D15): a starting point is skipped if its mask overlaps a tracklet's mask, of
-      the same object or of any, by this IoU.
+      the same object or of any, by this IoU; under "any" starting points are taken one by one, without competition.
     * ``recurrent_mask`` (D18): the mask that is warped to find the next box.
     * ``displacement_margin``: what an object's mask shows is searched for in the next frame, and where it correlates
       better by this than where the flow takes it, there its flow is estimated anew (``models/flow/displacement.py``);
@@ -68,11 +80,13 @@ class PropagationConfig:
     * ``competition``: masks of different objects that reach a frame together share it out (``models/competition.py``).
     * ``recent_step``: in frames whose number is a multiple of it a tracklet remembers what its own mask shows there, in
       place of what it remembered before, and pixel matching compares with that, too, a little; None: with the given
-      mask alone. Raises ConfigError below 1.
+      mask alone.
     * ``stop_on_meeting``: a retrieved tracklet ends where its mask overlaps an earlier tracklet's of the same object
       by ``skip_iou``, from where on the two would be the same; the paper goes on.
     * ``max_passes``: an object's retrieved tracklets of one round stop when they add up to this many times the
       video; bounds the time where the skip rule seldom holds (weak weights).
+
+    Raises ConfigError for a ``recent_step`` below 1.
     """
 
     box_enlargement: float = 0.15
@@ -92,20 +106,20 @@ class PropagationConfig:
     max_passes: float = 2.0
 
     def __post_init__(self) -> None:
-        if self.recent_step is not None and self.recent_step < 1:
-            raise ConfigError(
-                f"inference.propagation.recent_step is {self.recent_step}; it must be at least 1, or None"
-            )
+        _at_least_one("propagation.", self, "recent_step")
 
 
 @dataclass(frozen=True, kw_only=True)
 class VerificationConfig:
     """When a tracklet has lost its object: see ``Verification``. ``min_share`` None, the papers': they end a tracklet
-    only where its mask gets small.
+    only where its mask gets small. Raises ConfigError for ``times`` below 1.
     """
 
     min_share: float | None = None
     times: int = 3
+
+    def __post_init__(self) -> None:
+        _at_least_one("verification.", self, "times")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,6 +154,8 @@ class ExpansionConfig:
     * ``min_confidence``: least mean probability inside the mask.
     * ``max_per_round``: templates added per object and round.
     * ``duplicate_similarity``: a mask this similar to a template of its object adds nothing.
+
+    Raises ConfigError for a ``frame_step`` below 1.
     """
 
     source: Literal["both", "starting_points", "tube_masks"] = "both"
@@ -149,6 +165,9 @@ class ExpansionConfig:
     max_per_round: int = 5
     duplicate_similarity: float = 0.95
     frame_step: int = 5
+
+    def __post_init__(self) -> None:
+        _at_least_one("expansion.", self, "frame_step")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -202,7 +221,7 @@ class InferenceConfig:
     ``max_size``: the longer side, in pixels, of the frames that are worked on; None is the video's own. Small objects
     have few cells there: so frames are up to ``max_zoom`` times as large, beyond the video's own size, too, until the
     smallest given object measures ``object_size`` pixels (the square root of its area). Masks always come out at
-    the video's size. Raises ConfigError for a ``max_zoom`` below 1.
+    the video's size. Raises ConfigError for a ``max_size`` or a ``max_zoom`` below 1.
     """
 
     schedule: Literal["iterative", "checkpointed"] = "iterative"
@@ -223,6 +242,7 @@ class InferenceConfig:
     flow_memory_mb: int = 64
 
     def __post_init__(self) -> None:
+        _at_least_one("", self, "max_size")
         if self.max_zoom < 1:
             raise ConfigError(
                 f"inference.max_zoom is {self.max_zoom}; it must be at least 1 (smaller frames: inference.max_size)"

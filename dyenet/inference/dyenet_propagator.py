@@ -32,6 +32,7 @@ from dyenet.structures import (
     Template,
     TemplateFeatures,
     cell_centres,
+    clip_boxes,
     enlarge_boxes,
 )
 
@@ -63,14 +64,12 @@ class DyeNetPropagator:
 
     @torch.no_grad()
     def matched_boxes(self, frame: int, count: int) -> Tensor:
-        """(M, 4): where a frame looks like the first given mask of each object, at most ``count`` boxes of each."""
+        """(M, 4): where a frame looks like the nearest given mask of each object, at most ``count`` boxes of each."""
         if (frame, count) not in self._boxes:
             features = self._features.get(frame)
-            first = {key[0]: self._given[key] for key in sorted(self._given, reverse=True)}
-            found = [self._boxes_like(point, features, count) for _, point in sorted(first.items())]
-            height, width = features.image_size
-            limit = torch.tensor([width, height, width, height])
-            boxes = torch.minimum(torch.cat(found).clamp(min=0), limit)
+            nearest = self._nearest_given(frame)
+            found = [self._boxes_like(self._given[key], features, count) for key in nearest]
+            boxes = clip_boxes(torch.cat(found), features.image_size)
             self._boxes[frame, count] = boxes[_sides(boxes) >= self._network.stride]
         return self._boxes[frame, count]
 
@@ -233,14 +232,18 @@ class DyeNetPropagator:
 
     def _rivals(self, object_id: int, frame: int) -> list[TemplateFeatures]:
         """Of every other object the given mask nearest to ``frame``, each looked at once."""
-        nearest: dict[int, tuple[int, int]] = {}
-        for key in sorted(self._given, key=lambda key: abs(key[1] - frame), reverse=True):
-            if self._config.rivals and key[0] != object_id:
-                nearest[key[0]] = key
-        for key in nearest.values():
+        if not self._config.rivals:
+            return []
+        others = [key for key in self._nearest_given(frame) if key[0] != object_id]
+        for key in others:
             if key not in self._looks:
                 self._looks[key] = self._look_at(self._given[key])
-        return [self._looks[nearest[other]] for other in sorted(nearest)]
+        return [self._looks[key] for key in others]
+
+    def _nearest_given(self, frame: int) -> list[tuple[int, int]]:
+        """Of every object, by its id, the key of the given mask nearest to ``frame``, the earlier of two as near."""
+        by_distance = sorted(self._given, key=lambda key: (-abs(key[1] - frame), -key[1]))
+        return sorted({key[0]: key for key in by_distance}.values())
 
     def _look_at(self, point: StartingPoint | Template) -> TemplateFeatures:
         boxes, roi, probabilities, _ = self._enter([point])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import tempfile
 from collections import OrderedDict
-from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -58,10 +57,6 @@ class FeatureStore:
             kept = self._read(frame) if frame in self._spilled else self._compute(frame)
             self._keep(frame, kept)
         return kept.to(dtype=self._compute_dtype)
-
-    def batch(self, frames: Sequence[int]) -> FrameFeatures:
-        """The features of several frames, in their order."""
-        return FrameFeatures.cat([self.get(frame) for frame in frames])
 
     def close(self) -> None:
         """Forgets everything and removes the files."""

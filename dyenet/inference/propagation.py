@@ -28,15 +28,13 @@ def propagate(
     ``progress`` is called with (done, total), counted in frames times starting points.
 
     The paper takes them one after another. Here they are taken in waves, the first of each object that is not
-    skipped, all in one batch: the skip rule looks only at tracklets of the same object, so the result is the same.
+    skipped, all in one batch, the given ones before the others. The skip rule looks only at tracklets of the same
+    object, so the result is the same, but for ``config.competition``: masks of one wave share out their frames.
     """
     any_object = config.skip_scope == "any_object"
-    queues: dict[int, deque[StartingPoint]] = {}
     tracklets: dict[int, list[Tracklet]] = {}
     for tracklet in existing:
         tracklets.setdefault(0 if any_object else tracklet.object_id, []).append(tracklet)
-    for point in starting_points:
-        queues.setdefault(0 if any_object else point.object_id, deque()).append(point)
     room = {point.object_id: config.max_passes * num_frames for point in starting_points}
     given = {(p.object_id, p.frame) for p in [*starting_points, *(t.start for t in existing)] if p.given}
     total, done, new = len(starting_points) * num_frames, 0, []
@@ -45,16 +43,20 @@ def propagate(
         if progress is not None:
             progress(min(total, done + step), total)
 
+    queues: dict[tuple[bool, int], deque[StartingPoint]] = {}
+    for point in starting_points:
+        queues.setdefault((not point.given, 0 if any_object else point.object_id), deque()).append(point)
     while queues:
         wave = []
-        for key, queue in list(queues.items()):
+        retrieved = min(queues)[0]
+        for (_, key), queue in [(q, queues[q]) for q in list(queues) if q[0] == retrieved]:
             first = _next(queue, tracklets.setdefault(key, []), room, config)
             if first is None:
-                del queues[key]
+                del queues[retrieved, key]
             else:
                 wave.append((key, first))
         if not wave:
-            break
+            continue
         extended = extend(
             [point for _, point in wave],
             propagator,

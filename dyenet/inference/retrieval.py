@@ -11,7 +11,7 @@ from torch import Tensor
 
 from dyenet.inference.config import RetrievalConfig
 from dyenet.inference.protocols import Propagator, Retriever
-from dyenet.inference.templates import embed_masks, similarities
+from dyenet.inference.templates import embed_masks, nearest_given, similarities
 from dyenet.structures import Candidates, MaskPatches, StartingPoint, Template
 
 
@@ -88,12 +88,12 @@ class Retrieval:
     ) -> list[StartingPoint]:
         """Those of ``frames``, most similar first; none for an object in a frame where its mask is given."""
         given = {(t.object_id, t.frame) for t in templates if t.given}
-        first = {t.object_id: t for t in reversed(templates)}  # the given template comes first
-        object_ids, points = sorted(first), []
+        object_ids, points = sorted({t.object_id for t in templates}), []
         for done, frame in enumerate(frames, start=1):
             candidates = self.retriever.candidates(frame)
+            nearest = nearest_given(templates, frame)
             scores = similarities(candidates.embeddings, templates, object_ids)  # (M, K)
-            recover = partial(self._recover, frame, candidates, first)
+            recover = partial(self._recover, frame, candidates, nearest)
             areas, seen = None, Masks()
             if self.config.second_look is not None:
                 again = scores > self.config.second_look
@@ -111,7 +111,7 @@ class Retrieval:
                             patch,
                             m.similarity,
                             alternatives=m.alternatives,
-                            template=first[m.object_id],
+                            template=nearest[m.object_id],
                         )
                     )
             if progress is not None:
@@ -158,11 +158,11 @@ class Retrieval:
         self,
         frame: int,
         candidates: Candidates,
-        first: Mapping[int, Template],
+        nearest: Mapping[int, Template],
         pairs: Sequence[tuple[int, int]],
     ) -> Masks:
         if not pairs:
             return {}
         boxes = candidates.boxes[[row for row, _ in pairs]]
-        patches = self.propagator.recover(frame, boxes, [first[object_id] for _, object_id in pairs])
+        patches = self.propagator.recover(frame, boxes, [nearest[object_id] for _, object_id in pairs])
         return dict(zip(pairs, patches, strict=True))

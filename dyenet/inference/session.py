@@ -32,7 +32,8 @@ class VideoSession:
 
     Add masks of one or more frames, then ``run``. Masks may be added and objects removed after a run, and the
     next run reuses the features and candidates of the frames, unless a smaller or larger smallest object changes
-    the size that they are worked on. ``config`` replaces the model's inference config.
+    the size that they are worked on, or the first frame with a mask is another one. ``config`` replaces the model's
+    inference config.
     """
 
     def __init__(
@@ -49,7 +50,7 @@ class VideoSession:
         self.config = config or model.inference
         self._progress = progress
         self._stopwatch = Stopwatch()
-        self._working = video
+        self._working, self._first = video, 0
         self._given: dict[tuple[int, int], Mask] = {}  # by (frame, object id), in the order of giving
         self._adapters: Adapters | None = None
 
@@ -99,9 +100,10 @@ class VideoSession:
         if not self._given:
             raise InputError("no masks were given; add the mask of at least one object")
         working = resized(self.video, self.config.max_size, self._zoom())
-        if self._adapters is None or working.size != self._working.size:
+        first = min(frame for frame, _ in self._given)  # pooled embeddings are whitened by it
+        if self._adapters is None or working.size != self._working.size or first != self._first:
             self.close()
-            self._working = working
+            self._working, self._first = working, first
             self._adapters = build_adapters(self.model, self._working, self.config, self._stopwatch)
         adapters = self._adapters
         self._stopwatch.seconds = {}  # the last result keeps its own

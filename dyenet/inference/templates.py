@@ -21,6 +21,12 @@ def initial_templates(given: Sequence[StartingPoint], retriever: Retriever) -> l
     ]
 
 
+def nearest_given(templates: Sequence[Template], frame: int) -> dict[int, Template]:
+    """Of every object the given template nearest to ``frame``, the earlier one of two as near."""
+    given = [t for t in templates if t.given]
+    return {t.object_id: t for t in sorted(given, key=lambda t: (-abs(t.frame - frame), -t.frame))}
+
+
 def similarities(embeddings: Tensor, templates: Sequence[Template], object_ids: Sequence[int]) -> Tensor:
     """(R, D) embeddings -> (R, K): the cosine to the most similar template of each object; -1 without any."""
     best = embeddings.new_full((len(embeddings), len(object_ids)), -1.0)

@@ -13,6 +13,7 @@ from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead, con
 from torchvision.ops import batched_nms
 
 from dyenet.registry import MODELS
+from dyenet.structures import clip_boxes
 
 
 @dataclass(frozen=True)
@@ -70,8 +71,7 @@ class ProposalNetwork(nn.Module):
         self, boxes: Tensor, scores: Tensor, image_size: tuple[int, int], max_proposals: int, nms_iou: float
     ) -> Proposals:
         scores, order = scores.topk(min(self.pre_nms, len(scores)))
-        limit = boxes.new_tensor([image_size[1], image_size[0]] * 2)
-        boxes = torch.minimum(boxes[order].clamp(min=0), limit)
+        boxes = clip_boxes(boxes[order], image_size)
         large = ((boxes[:, 2:] - boxes[:, :2]) >= 4).all(dim=1)  # half a feature cell a side
         boxes, scores = boxes[large], scores[large]
         keep = batched_nms(boxes, scores, torch.zeros_like(scores), nms_iou)[:max_proposals]

@@ -68,12 +68,20 @@ def warped_boxes(patches: MaskPatches, flow: Tensor, *, threshold: float = 0.5) 
     """The boxes, on the target frame, of the masks warped along ``flow``; zeros where nothing is left.
 
     ``flow`` (R, 2, H, W) is F_{target -> source}; pixel x of the target frame belongs to the warped mask if the
-    mask's probability at x + F(x) is at least ``threshold``. Returns (R, 4) tight boxes.
+    mask's probability at x + F(x) is at least ``threshold``. Returns (R, 4) tight boxes, exact to ``WARP_STEP`` pixels.
     """
-    flow = flow[..., WARP_STEP // 2 :: WARP_STEP, WARP_STEP // 2 :: WARP_STEP].float()
-    points = _pixel_centres(flow, WARP_STEP) + flow.permute(0, 2, 3, 1)
-    boxes = mask_boxes(patches.sample(points) >= threshold)
-    return boxes * WARP_STEP
+    boxes = _warped_boxes_at(WARP_STEP, patches, flow, threshold)
+    empty = (boxes[:, 2] == 0).nonzero()[:, 0]
+    if len(empty):  # lines may lie between the pixels that were looked at
+        boxes[empty] = _warped_boxes_at(1, patches[empty.tolist()], flow[empty], threshold)
+    return boxes
+
+
+def _warped_boxes_at(step: int, patches: MaskPatches, flow: Tensor, threshold: float) -> Tensor:
+    """The same, where every ``step``-th pixel is looked at."""
+    flow = flow[..., step // 2 :: step, step // 2 :: step].float()
+    points = _pixel_centres(flow, step) + flow.permute(0, 2, 3, 1)
+    return mask_boxes(patches.sample(points) >= threshold) * step
 
 
 def _sample(maps: Tensor, points: Tensor) -> Tensor:

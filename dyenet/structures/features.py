@@ -26,12 +26,6 @@ class FrameFeatures:
     def __len__(self) -> int:
         return self.coarse.shape[0]
 
-    @staticmethod
-    def cat(features: Sequence[FrameFeatures]) -> FrameFeatures:
-        """Joins frames of one size."""
-        parts = [torch.cat(maps) for maps in zip(*(f.parts() for f in features), strict=True)]
-        return features[0].of(parts)
-
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> FrameFeatures:
         return self.of([part.to(device, dtype) for part in self.parts()])
 

@@ -160,6 +160,14 @@ def test_masks_inside_the_output_are_never_overwritten(capsys, clip):
     assert mask.is_file()
 
 
+def test_a_model_inside_the_output_is_never_removed(capsys, clip):
+    tuned = clip / "out" / "online.safetensors"
+    tuned.parent.mkdir()
+    tuned.write_bytes(b"weights")
+    assert "would be replaced" in refuse(capsys, clip, "--overwrite", "--model", str(tuned))
+    assert tuned.is_file()
+
+
 def test_no_space_on_disk(capsys, clip, monkeypatch):
     def full(*args, **kwargs):
         raise OSError(errno.ENOSPC, "No space left on device", "00000.png")

@@ -31,6 +31,11 @@ def test_it_survives_the_way_through_a_config_file():
         ({"propagation": {"skip_scope": "everything"}}, "same_object"),
         ({"iterative": {"max_rounds": 0}}, "at least 1"),
         ({"max_zoom": 0.5}, "at least 1"),
+        ({"max_size": 0}, "inference.max_size is 0; it must be at least 1"),
+        ({"retrieval": {"frame_step": 0}}, "inference.retrieval.frame_step is 0; it must be at least 1"),
+        ({"propagation": {"recent_step": 0}}, "at least 1"),
+        ({"verification": {"times": 0}}, "at least 1"),
+        ({"expansion": {"frame_step": 0}}, "at least 1"),
         ({"shedule": "iterative"}, "did you mean 'schedule'"),
     ],
 )

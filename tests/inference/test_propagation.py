@@ -109,6 +109,22 @@ def test_the_bound_on_passes_counts_per_object_and_spares_given_masks():
     assert sorted((t.object_id, t.start.frame) for t in new) == [(1, 0), (2, 0), (5, 0), (6, 1)]
 
 
+def test_given_masks_go_before_retrieved_ones():
+    """They share a batch, where masks compete, with one another alone."""
+    truth = crossing_truth()
+    batches = []
+
+    class Noted(OraclePropagator):
+        def begin(self, starting_points):
+            batches.append([(p.object_id, p.frame, p.given) for p in starting_points])
+            return super().begin(starting_points)
+
+    twice = [p for p in given_points(truth, 5) if p.object_id == 2]
+    found = [point(truth, 20, 2, 0.8, label=7), point(truth, 22, 2, 0.9, label=8)]
+    propagate([*given_points(truth), *twice, *found], [], Noted(truth), len(truth), CONFIG)
+    assert batches == [[(1, 0, True), (2, 0, True)], [(2, 5, True)], [(7, 20, False), (8, 22, False)]]
+
+
 def sequentially(points, propagator, num_frames, config) -> list[Tracklet]:
     """The paper's loop, one starting point after another."""
     tracklets: list[Tracklet] = []

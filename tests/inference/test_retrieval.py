@@ -124,6 +124,17 @@ def test_objects_are_not_retrieved_where_their_mask_is_given_nor_where_none_is_r
     assert source.recovered == [(1, 40, 1)]  # its mask came out empty
 
 
+def test_masks_are_found_and_followed_by_the_given_one_nearest_in_time():
+    source = Frames([candidates((1, 0))] * 8)
+    templates = [
+        template(1, 1, 0, frame=0),
+        template(1, 1, 0, frame=6),
+        template(1, 1, 0, frame=4, given=False),
+    ]
+    points = Retrieval(source, source, CONFIG).starting_points(range(8), templates)
+    assert {p.frame: p.template.frame for p in points} == {1: 0, 2: 0, 3: 0, 4: 6, 5: 6, 7: 6}
+
+
 class Looks(Frames):
     """What is found in the box at x = 0 looks like (0.9, 0.4), in that at 20 like (1, 0); in that at 40 is nothing."""
 

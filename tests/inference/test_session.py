@@ -162,6 +162,24 @@ def test_a_small_object_that_is_added_later_changes_the_frames_worked_on(tiny_mo
         assert session.run().working_size[1] == 56
 
 
+def test_an_earlier_first_mask_gives_what_it_gives_in_a_new_session(tiny_model, config):
+    """Pooled embeddings are whitened by the first frame that has one."""
+    config = dataclasses.replace(
+        config, retrieval=RetrievalConfig(similarity_threshold=-1.0, embedding="pooled")
+    )
+    results = []
+    for before in (True, False):
+        with VideoSession(tiny_model, clip(), config=config) as session:
+            session.add_object(3, index_mask() == 3, frame=3)
+            if before:
+                session.run()
+            session.add_object(200, index_mask() == 200)
+            results.append(session.run())
+    similarities = [[p.similarity for points in r.starting_points for p in points] for r in results]
+    assert similarities[0] == similarities[1]
+    assert similarities[0]
+
+
 def test_where_given_masks_overlap_the_latest_wins(tiny_model, config):
     session = VideoSession(tiny_model, clip(), config=config)
     one, two = np.zeros((2, HEIGHT, WIDTH), bool)

@@ -12,6 +12,7 @@ from dyenet.models.flow import (
     NoFlow,
     RAFTFlow,
     build_flow,
+    dis,
     dis_flow,
     write_flow,
 )
@@ -225,9 +226,26 @@ def test_flow_that_takes_an_object_where_it_is_stays(parting):
     right = torch.zeros(2, 120, 200)
     right[0], right[1] = -40, -4
     window, inside = (slice(50, 70), slice(60, 80)), np.ones((20, 20), bool)
-    assert flow_of_object(video[1], video[0], window, inside, right, margin=0.1) is None
-    assert flow_of_object(video[1], video[0], window, inside, right * 0, margin=0.1) is not None
-    assert flow_of_object(video[1], video[0], window, inside, right * 0, margin=2.1) is None
-    assert flow_of_object(video[1], video[0], window, inside & False, right * 0, margin=0.1) is None
-    still = build_flow({"type": "NoFlow"}, ArrayVideo([video[0], video[0]]))
+
+    def found(inside, flow, margin):
+        return flow_of_object(video[1], video[0], window, inside, flow, DISFlow().between, margin=margin)
+
+    assert found(inside, right, 0.1) is None
+    assert found(inside, right * 0, 0.1) is not None
+    assert found(inside, right * 0, 2.1) is None
+    assert found(inside & False, right * 0, 0.1) is None
+    still = build_flow({"type": "DISFlow"}, ArrayVideo([video[0], video[0]]))
     assert still.of_objects(1, 0, mask, 0.1) == [None]
+    assert build_flow({"type": "NoFlow"}, video).of_objects(1, 0, mask, 0.1) == [
+        None
+    ]  # it says that all stands still
+
+
+def test_an_object_s_flow_is_of_the_estimator_that_is_configured(parting, monkeypatch):
+    video, mask = parting
+    flow = build_flow({"type": "DISFlow", "preset": "fast"}, video)
+    flow.get(1, 0)
+    presets = []
+    monkeypatch.setattr(dis, "dis_flow", lambda a, b, preset, **_: presets.append(preset) or dis_flow(a, b))
+    assert flow.of_objects(1, 0, mask, 0.1) != [None]
+    assert presets == ["fast"]

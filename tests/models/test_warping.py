@@ -72,6 +72,14 @@ def test_a_mask_that_left_the_frame_has_no_box():
     assert warped_boxes(patch, constant_flow(70, 0)).tolist() == [[0, 0, 0, 0]]
 
 
+@pytest.mark.parametrize("x", [20, 21])
+def test_a_line_one_pixel_wide_has_a_box_wherever_it_lies(x):
+    patch = MaskPatches(torch.tensor([[x, 10.0, x + 1, 40.0]]), torch.ones(1, 28, 28))
+    (box,) = warped_boxes(patch, constant_flow(0, 0))
+    assert box[2] > box[0]
+    assert (box - patch.boxes[0]).abs().max() <= 1
+
+
 def coordinates_as_hidden(boxes: torch.Tensor, m: int) -> torch.Tensor:
     """A hidden state whose two channels are the image coordinates of its cells."""
     return cell_centres(boxes, m).permute(0, 3, 1, 2)

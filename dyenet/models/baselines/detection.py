@@ -20,6 +20,7 @@ from dyenet.models.blocks import initialise
 from dyenet.models.proposals import Proposals
 from dyenet.models.trunk import IMAGENET_MEAN, IMAGENET_STD, Trunk
 from dyenet.registry import MODELS
+from dyenet.structures import clip_boxes
 
 RATIOS = (0.5, 1.0, 2.0)
 
@@ -109,13 +110,10 @@ class FasterRCNN(nn.Module):
             listed, features = self._features(image)
             boxes, _ = self.model.rpn(listed, features)
             scores, deltas = self._classify(features, boxes, listed)
-            height, width = listed.image_sizes[0]
             decoded = self.model.roi_heads.box_coder.decode(deltas, boxes)  # (M, classes, 4)
             objectness, best = scores[:, 1:].max(dim=1)
             rows = torch.arange(len(best), device=best.device)
-            limit = decoded.new_tensor([width, height] * 2)
-            kept = torch.minimum(decoded[rows, best + 1].clamp(min=0), limit)
-            kept = kept / self._scale(image, listed)
+            kept = clip_boxes(decoded[rows, best + 1], listed.image_sizes[0]) / self._scale(image, listed)
             large = ((kept[:, 2:] - kept[:, :2]) >= 4).all(dim=1)
             kept, objectness = kept[large], objectness[large]
             order = batched_nms(kept, objectness, torch.zeros_like(objectness), self.nms_iou)[:max_proposals]

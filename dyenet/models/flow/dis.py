@@ -64,4 +64,8 @@ class DISFlow:
 
     def estimate(self, video: Video, source: int, target: int) -> Tensor:
         """F_{source->target}: (2, H, W) float32."""
-        return torch.from_numpy(dis_flow(video[source], video[target], self.preset, scale=self.scale))
+        return self.between(video[source], video[target])
+
+    def between(self, source_image: Frame, target_image: Frame) -> Tensor:
+        """F_{source->target} of two RGB uint8 (H, W, 3) images -> (2, H, W) float32."""
+        return torch.from_numpy(dis_flow(source_image, target_image, self.preset, scale=self.scale))

@@ -6,6 +6,7 @@ is not there: it gets the motion of the background. But an object whose mask is 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import cv2
@@ -14,11 +15,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dyenet.models.flow.dis import dis_flow
 from dyenet.structures import Frame
 
 Window = tuple[slice, slice]
 Flow = NDArray[np.float32]
+Between = Callable[[Frame, Frame], Tensor]
+"""F_{source->target}, (2, H, W), of two pictures."""
 
 OBJECT_SIDE = 20
 """Pixels that the object has a side (the square root of its area) on the pictures on which it is searched for."""
@@ -44,20 +46,28 @@ class Match(NamedTuple):
 
 
 def flow_of_object(
-    now: Frame, before: Frame, window: Window, mask: NDArray[np.bool_], flow: Tensor, *, margin: float
+    now: Frame,
+    before: Frame,
+    window: Window,
+    mask: NDArray[np.bool_],
+    flow: Tensor,
+    between: Between,
+    *,
+    margin: float,
 ) -> Tensor | None:
     """F_{now->before} of one object; None where ``flow`` takes it where it is, or it is too small to tell.
 
     ``now`` and ``before`` (H, W, 3) uint8, ``mask`` (h, w) the object's in the ``window`` of ``before``, ``flow``
     (2, H, W) F_{now->before} of the frames. The object is found elsewhere if its normalised correlation is higher there
-    by more than ``margin``; around there flow is estimated anew, and has the pixels that it explains better.
+    by more than ``margin``; around there flow is estimated anew, ``between`` these parts, and has the pixels that it
+    explains better.
     Returns (2, H, W) float32.
     """
     base = np.ascontiguousarray(flow.numpy().transpose(1, 2, 0))
     match = find_object(now, before, window, mask, base)
     if match is None or match.gain <= margin:
         return None
-    anew = _estimate_at(now, before, window, match.displacement, base)
+    anew = _estimate_at(now, before, window, match.displacement, base, between)
     return torch.from_numpy(np.ascontiguousarray(anew.transpose(2, 0, 1)))
 
 
@@ -98,7 +108,12 @@ def _moved_by(flow: Flow, mask: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _estimate_at(
-    now: Frame, before: Frame, window: Window, displacement: tuple[float, float], flow: Flow
+    now: Frame,
+    before: Frame,
+    window: Window,
+    displacement: tuple[float, float],
+    flow: Flow,
+    between: Between,
 ) -> Flow:
     """``flow`` (H, W, 2), anew where what was in ``window`` has moved by ``displacement``, where that explains more."""
     sides = [axis.stop - axis.start for axis in window]
@@ -111,7 +126,7 @@ def _estimate_at(
     if any(axis.stop - axis.start < 2 * BLUR for axis in place):
         return flow  # all but outside the frame
     was = tuple(slice(axis.start - d, axis.stop - d) for axis, d in zip(place, shift, strict=True))
-    anew = dis_flow(now[place], before[was]).transpose(1, 2, 0) - np.array(shift[::-1], np.float32)
+    anew = between(now[place], before[was]).numpy().transpose(1, 2, 0) - np.array(shift[::-1], np.float32)
     corner = place[0].start, place[1].start
     errors = [_errors(now[place], before, candidate, corner) for candidate in (flow[place], anew)]
     whole = flow.copy()

@@ -77,13 +77,20 @@ class CachedFlow:
     def of_objects(
         self, source: int, target: int, patches: MaskPatches, margin: float
     ) -> list[Tensor | None]:
-        """``flow_of_object`` with each mask that ``patches`` have in frame ``target``; not kept."""
+        """``flow_of_object`` with each mask that ``patches`` have in frame ``target``; not kept. None for all of them
+        where the estimator cannot be asked about parts of frames: it has no ``between(now, before)``.
+        """
+        between = getattr(self.estimator, "between", None)
+        if between is None:
+            return [None] * len(patches)
         flow = self.get(source, target)
         now, before = self.video[source], self.video[target]  # decoded once for all of them
         found = []
         for row in range(len(patches)):
             window, values = patches.paste_window(row, flow.shape[1], flow.shape[2])
-            found.append(flow_of_object(now, before, window, values.numpy() >= 0.5, flow, margin=margin))
+            found.append(
+                flow_of_object(now, before, window, values.numpy() >= 0.5, flow, between, margin=margin)
+            )
         return found
 
     @property
