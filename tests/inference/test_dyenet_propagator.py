@@ -50,7 +50,7 @@ def starting_point(object_id, frame, box, size) -> StartingPoint:
 
 
 def test_a_given_mask_matches_its_own_box_in_its_frame(tiny_model):
-    """Each of two objects is a texture of its own in grey; of one only the first given mask is looked for."""
+    """Each of two objects is a texture of its own in grey; of one object the given mask nearest in time is looked for."""
     rng = np.random.default_rng(1)
     frames = np.full((3, HEIGHT, WIDTH, 3), 128, np.uint8)
     frames[:, 16:40, 16:40] = rng.integers(0, 80, (24, 24, 3))
@@ -59,7 +59,8 @@ def test_a_given_mask_matches_its_own_box_in_its_frame(tiny_model):
     size, boxes = tiny_model.network.mask_size, [[16.0, 16.0, 40.0, 40.0], [56.0, 24.0, 88.0, 56.0]]
     net.meet([starting_point(1, 0, boxes[0], size), starting_point(1, 2, boxes[1], size)])
     assert net.matched_boxes(1, count=2) is net.matched_boxes(1, count=2)
-    assert box_iou(net.matched_boxes(1, count=1), torch.tensor(boxes[:1])).item() > 0.5
+    for frame, box in ((1, boxes[0]), (2, boxes[1])):
+        assert box_iou(net.matched_boxes(frame, count=1), torch.tensor([box])).item() > 0.5
     net.meet([starting_point(1, 0, boxes[0], size), starting_point(2, 0, boxes[1], size)])
     found = net.matched_boxes(1, count=1)
     assert (box_iou(found, torch.tensor(boxes)).diagonal() > 0.5).all()
@@ -211,6 +212,19 @@ def test_an_object_found_far_off_has_a_flow_of_its_own(tiny_model, video):
         assert torch.allclose(single.patches.probabilities[0], both.patches.probabilities[row], atol=1e-4)
     without = propagator(tiny_model, video, box_enlargement=0.0)
     assert without.step(without.begin([far]), [1]).patches.boxes[0, 0].item() == pytest.approx(8, abs=2.5)
+
+
+@pytest.mark.parametrize(("recurrent_mask", "right"), [("binary", 40), ("probability", 46)])
+def test_the_next_box_is_of_the_mask_as_it_is_or_of_its_probabilities(
+    tiny_model, video, recurrent_mask, right
+):
+    """Two halves of 1 and 0.4, centred at 30 and 50: between them 0.5 lies at 40 or at 46.7."""
+    halves = MaskPatches(torch.tensor([[20.0, 16.0, 60.0, 48.0]]), torch.tensor([[[1.0, 0.4], [1.0, 0.4]]]))
+    net = propagator(tiny_model, video, box_enlargement=0.0, recurrent_mask=recurrent_mask)
+    flow = torch.zeros(1, 2, HEIGHT, WIDTH)
+    boxes, found = net._locate(halves, torch.tensor([1.0]), flow)
+    assert found == [0]
+    assert boxes[0, 2].item() == pytest.approx(right, abs=2)
 
 
 def test_flow_is_asked_for_from_the_target_to_the_source(tiny_model, video):

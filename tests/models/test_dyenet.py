@@ -88,6 +88,15 @@ def test_rpn_losses_have_a_graph_and_take_empty_truth():
     assert all(p.grad is not None for p in network.rpn.parameters())
 
 
+@pytest.mark.parametrize(("kernel", "cells"), [(1, 1), (3, 9)])
+def test_attention_looks_as_far_as_its_kernel(kernel, cells):
+    module = RegionAttention(1, rescale="sigmoid", kernel=kernel)
+    torch.nn.init.ones_(module.conv.weight)
+    hidden = torch.zeros(1, 1, 7, 7)
+    hidden[..., 3, 3] = 1
+    assert (module(hidden) > 0.5).sum() == cells
+
+
 def attends(**kwargs) -> RegionAttention:
     module = RegionAttention(4, **kwargs)
     torch.nn.init.normal_(module.conv.weight)
