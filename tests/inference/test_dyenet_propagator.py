@@ -50,7 +50,7 @@ def starting_point(object_id, frame, box, size) -> StartingPoint:
 
 
 def test_a_given_mask_matches_its_own_box_in_its_frame(tiny_model):
-    """Each of two objects is a texture of its own in grey; of one object the given mask nearest in time is looked for."""
+    """Each of two objects is a texture of its own in grey; of one object the nearest given mask is looked for."""
     rng = np.random.default_rng(1)
     frames = np.full((3, HEIGHT, WIDTH, 3), 128, np.uint8)
     frames[:, 16:40, 16:40] = rng.integers(0, 80, (24, 24, 3))
