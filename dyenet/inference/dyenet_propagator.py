@@ -19,6 +19,7 @@ from dyenet.inference.features import FeatureStore
 from dyenet.inference.matched_boxes import averaging, matched_boxes
 from dyenet.inference.rois import in_frame, roi_of
 from dyenet.inference.stopwatch import Stopwatch
+from dyenet.inference.templates import nearest_given
 from dyenet.models.competition import share_out
 from dyenet.models.dyenet import DyeNet
 from dyenet.models.flow import FlowSource
@@ -67,8 +68,8 @@ class DyeNetPropagator:
         """(M, 4): where a frame looks like the nearest given mask of each object, at most ``count`` boxes of each."""
         if (frame, count) not in self._boxes:
             features = self._features.get(frame)
-            nearest = self._nearest_given(frame)
-            found = [self._boxes_like(self._given[key], features, count) for key in nearest]
+            nearest = nearest_given(self._given.values(), frame).values()
+            found = [self._boxes_like(point, features, count) for point in nearest]
             boxes = clip_boxes(torch.cat(found), features.image_size)
             self._boxes[frame, count] = boxes[_sides(boxes) >= self._network.stride]
         return self._boxes[frame, count]
@@ -234,16 +235,14 @@ class DyeNetPropagator:
         """Of every other object the given mask nearest to ``frame``, each looked at once."""
         if not self._config.rivals:
             return []
-        others = [key for key in self._nearest_given(frame) if key[0] != object_id]
-        for key in others:
-            if key not in self._looks:
-                self._looks[key] = self._look_at(self._given[key])
-        return [self._looks[key] for key in others]
-
-    def _nearest_given(self, frame: int) -> list[tuple[int, int]]:
-        """Of every object, by its id, the key of the given mask nearest to ``frame``, the earlier of two as near."""
-        by_distance = sorted(self._given, key=lambda key: (-abs(key[1] - frame), -key[1]))
-        return sorted({key[0]: key for key in by_distance}.values())
+        looks = []
+        for other, point in nearest_given(self._given.values(), frame).items():
+            if other != object_id:
+                key = (other, point.frame)
+                if key not in self._looks:
+                    self._looks[key] = self._look_at(point)
+                looks.append(self._looks[key])
+        return looks
 
     def _look_at(self, point: StartingPoint | Template) -> TemplateFeatures:
         boxes, roi, probabilities, _ = self._enter([point])

@@ -87,11 +87,12 @@ class Retrieval:
         progress: Callable[[int, int], None] | None = None,
     ) -> list[StartingPoint]:
         """Those of ``frames``, most similar first; none for an object in a frame where its mask is given."""
-        given = {(t.object_id, t.frame) for t in templates if t.given}
+        masks = [t for t in templates if t.given]
+        given = {(t.object_id, t.frame) for t in masks}
         object_ids, points = sorted({t.object_id for t in templates}), []
         for done, frame in enumerate(frames, start=1):
             candidates = self.retriever.candidates(frame)
-            nearest = nearest_given(templates, frame)
+            nearest = nearest_given(masks, frame)
             scores = similarities(candidates.embeddings, templates, object_ids)  # (M, K)
             recover = partial(self._recover, frame, candidates, nearest)
             areas, seen = None, Masks()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -10,6 +11,8 @@ from torch import Tensor
 from dyenet.inference.config import ExpansionConfig
 from dyenet.inference.protocols import Retriever
 from dyenet.structures import MaskPatches, MaskTube, StartingPoint, Template
+
+Given = TypeVar("Given", StartingPoint, Template)
 
 
 def initial_templates(given: Sequence[StartingPoint], retriever: Retriever) -> list[Template]:
@@ -21,10 +24,10 @@ def initial_templates(given: Sequence[StartingPoint], retriever: Retriever) -> l
     ]
 
 
-def nearest_given(templates: Sequence[Template], frame: int) -> dict[int, Template]:
-    """Of every object the given template nearest to ``frame``, the earlier one of two as near."""
-    given = [t for t in templates if t.given]
-    return {t.object_id: t for t in sorted(given, key=lambda t: (-abs(t.frame - frame), -t.frame))}
+def nearest_given(given: Iterable[Given], frame: int) -> dict[int, Given]:
+    """Of every object, by its id, which of the ``given`` masks is nearest to ``frame``, the earlier of two as near."""
+    far_first = sorted(given, key=lambda mask: (-abs(mask.frame - frame), -mask.frame))
+    return dict(sorted({mask.object_id: mask for mask in far_first}.items()))
 
 
 def similarities(embeddings: Tensor, templates: Sequence[Template], object_ids: Sequence[int]) -> Tensor:

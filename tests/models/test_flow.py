@@ -236,9 +236,8 @@ def test_flow_that_takes_an_object_where_it_is_stays(parting):
     assert found(inside & False, right * 0, 0.1) is None
     still = build_flow({"type": "DISFlow"}, ArrayVideo([video[0], video[0]]))
     assert still.of_objects(1, 0, mask, 0.1) == [None]
-    assert build_flow({"type": "NoFlow"}, video).of_objects(1, 0, mask, 0.1) == [
-        None
-    ]  # it says that all stands still
+    nothing_moves = build_flow({"type": "NoFlow"}, video)
+    assert nothing_moves.of_objects(1, 0, mask, 0.1) == [None]
 
 
 def test_an_object_s_flow_is_of_the_estimator_that_is_configured(parting, monkeypatch):
