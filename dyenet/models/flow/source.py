@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Protocol
 
 from torch import Tensor
@@ -18,6 +19,8 @@ from dyenet.registry import FLOWS
 from dyenet.structures import MaskPatches, Video
 
 FLOAT16_MAX = 65504.0
+KEPT_FRAMES = 16
+"""Frames that are kept to search objects in: tracklets that go on together come by the same ones."""
 
 
 class FlowSource(Protocol):
@@ -53,6 +56,7 @@ class CachedFlow:
         self.video = video
         self.estimator = estimator
         self.memory_bytes = memory_bytes
+        self._frame = lru_cache(maxsize=KEPT_FRAMES)(video.__getitem__)
         self._kept: OrderedDict[tuple[int, int], Tensor] = OrderedDict()
         self._bytes = 0
 
@@ -84,7 +88,7 @@ class CachedFlow:
         if between is None:
             return [None] * len(patches)
         flow = self.get(source, target)
-        now, before = self.video[source], self.video[target]  # decoded once for all of them
+        now, before = self._frame(source), self._frame(target)
         found = []
         for row in range(len(patches)):
             window, values = patches.paste_window(row, flow.shape[1], flow.shape[2])
