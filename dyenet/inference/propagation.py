@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 
 from dyenet.inference.config import PropagationConfig
 from dyenet.inference.protocols import Propagator
@@ -31,10 +31,9 @@ def propagate(
     skipped, all in one batch, the given ones before the others. The skip rule looks only at tracklets of the same
     object, so the result is the same, but for ``config.competition``: masks of one wave share out their frames.
     """
-    any_object = config.skip_scope == "any_object"
-    tracklets: dict[int, list[Tracklet]] = {}
+    tracklets: defaultdict[int, list[Tracklet]] = defaultdict(list)
     for tracklet in existing:
-        tracklets.setdefault(0 if any_object else tracklet.object_id, []).append(tracklet)
+        tracklets[_scope(tracklet.object_id, config)].append(tracklet)
     room = {point.object_id: config.max_passes * num_frames for point in starting_points}
     given = {(p.object_id, p.frame) for p in [*starting_points, *(t.start for t in existing)] if p.given}
     total, done, new = len(starting_points) * num_frames, 0, []
@@ -43,20 +42,7 @@ def propagate(
         if progress is not None:
             progress(min(total, done + step), total)
 
-    queues: dict[tuple[bool, int], deque[StartingPoint]] = {}
-    for point in starting_points:
-        queues.setdefault((not point.given, 0 if any_object else point.object_id), deque()).append(point)
-    while queues:
-        wave = []
-        retrieved = min(queues)[0]
-        for (_, key), queue in [(q, queues[q]) for q in list(queues) if q[0] == retrieved]:
-            first = _next(queue, tracklets.setdefault(key, []), room, config)
-            if first is None:
-                del queues[retrieved, key]
-            else:
-                wave.append((key, first))
-        if not wave:
-            continue
+    for wave, waiting in _waves(starting_points, tracklets, room, config):
         extended = extend(
             [point for _, point in wave],
             propagator,
@@ -72,10 +58,39 @@ def propagate(
             tracklets[key].append(tracklet)
             room[point.object_id] -= 0 if point.given else len(tracklet.patches)
             new.append(tracklet)
-        done = total - num_frames * sum(map(len, queues.values()))
+        done = total - num_frames * waiting
     done = total
     tick(0)
     return sorted(new, key=lambda t: (not t.start.given, -t.similarity))
+
+
+def _scope(object_id: int, config: PropagationConfig) -> int:
+    """Starting points and tracklets of one scope skip one another."""
+    return 0 if config.skip_scope == "any_object" else object_id
+
+
+def _waves(
+    starting_points: Sequence[StartingPoint],
+    tracklets: Mapping[int, Sequence[Tracklet]],
+    room: Mapping[int, float],
+    config: PropagationConfig,
+) -> Iterator[tuple[list[tuple[int, StartingPoint]], int]]:
+    """The next starting point of every scope, with the scope, and how many wait behind them; the given ones first.
+    ``tracklets``, by scope, and ``room`` are looked at as they are when a wave is asked for.
+    """
+    kinds = [[p for p in starting_points if p.given], [p for p in starting_points if not p.given]]
+    later = len(starting_points)
+    for points in kinds:
+        later -= len(points)
+        queues: dict[int, deque[StartingPoint]] = {}
+        for point in points:
+            queues.setdefault(_scope(point.object_id, config), deque()).append(point)
+        while True:
+            found = [(key, _next(queue, tracklets[key], room, config)) for key, queue in queues.items()]
+            wave = [(key, point) for key, point in found if point is not None]
+            if not wave:
+                break
+            yield wave, later + sum(map(len, queues.values()))
 
 
 def _next(

@@ -60,10 +60,9 @@ def flow_of_object(
     ``now`` and ``before`` (H, W, 3) uint8, ``mask`` (h, w) the object's in the ``window`` of ``before``, ``flow``
     (2, H, W) F_{now->before} of the frames. The object is found elsewhere if its normalised correlation is higher there
     by more than ``margin``; around there flow is estimated anew, ``between`` these parts, and has the pixels that it
-    explains better.
-    Returns (2, H, W) float32.
+    explains better. Returns (2, H, W) float32.
     """
-    base = np.ascontiguousarray(flow.numpy().transpose(1, 2, 0))
+    base = flow.numpy().transpose(1, 2, 0)
     match = find_object(now, before, window, mask, base)
     if match is None or match.gain <= margin:
         return None

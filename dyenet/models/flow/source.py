@@ -38,7 +38,10 @@ class FlowSource(Protocol):
 
 
 class FlowEstimator(Protocol):
-    """Where the flow of a pair of frames comes from; holds nothing of a video. Registered in ``FLOWS``."""
+    """Where the flow of a pair of frames comes from; holds nothing of a video. Registered in ``FLOWS``.
+
+    With a ``between(source_image, target_image)``, as ``DISFlow`` has, parts of frames can be asked about as well.
+    """
 
     def estimate(self, video: Video, source: int, target: int) -> Tensor:
         """F_{source->target}: (2, H, W) float32 on the grid of frame ``source``, in pixels, on the CPU."""
